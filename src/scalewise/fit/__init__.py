@@ -1,0 +1,1 @@
+"""Where laws meet runs: objective, starts, solver, uncertainty, diagnostics, the fitted result."""

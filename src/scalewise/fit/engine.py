@@ -1,0 +1,217 @@
+"""Fit one law to runs: the global optimum of a stated objective, and how it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.fit.objective import objective_named
+from scalewise.fit.points import Points, Rows, points_of
+from scalewise.fit.result import FitResult, FitStatus
+from scalewise.fit.search import Optimum, search
+from scalewise.fit.space import Space, space_of
+from scalewise.fit.uncertainty import bootstrap as resample
+from scalewise.laws.catalogue import law_from
+from scalewise.laws.law import Law
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+DEFAULT_BOOTSTRAP = 300
+_DEPENDENT = 1e-7  # a direction this much weaker than the strongest is not in the data
+_FEW_SIZES = 3
+
+
+def fit(
+    law: Law | str,
+    runs: object,
+    *,
+    objective: str | None = None,
+    delta: float | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    weights: str | Array | None = None,
+    rows: Rows = "finals",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    seed: int = 0,
+) -> FitResult:
+    """Estimate a law's constants from runs.
+
+    ``law`` is a Law, a key of the catalogue or a formula; ``runs`` a run table, a path, a
+    dataframe or a mapping of arrays by column. ``objective`` is huber-log (default, ``delta``
+    1e-3), lad-log, ls-log or ls. ``bounds`` and ``fixed`` are in the units of ``law.unit``.
+    ``bootstrap`` resamples runs, never checkpoints; 0 leaves intervals out.
+
+    Raises UnfitDataError when there are fewer points than constants; a fit that is not
+    identified or not converged comes back with that status, see ``FitResult.required``.
+    """
+    law = law_from(law) if isinstance(law, str) else law
+    if bootstrap < 0:
+        raise UsageError(f"bootstrap={bootstrap} is negative.", hint="Give 0 or more resamples.")
+    goal = objective_named(objective or law.default_objective, delta)
+    points = points_of(law, runs, weights=weights, rows=rows)
+    space = space_of(law, points, goal, bounds=bounds or {}, fixed=fixed or {})
+    free = int(space.free.sum())
+    if len(points) < max(free, 1):
+        raise UnfitDataError(
+            f"Law {law.key!r} has {free} free constants and there are {len(points)} points.",
+            hint="Add runs, fix constants, or choose a law with fewer constants.",
+        )
+    observed = goal.observed(points.observed)
+    with np.errstate(all="ignore"):
+        optimum = search(space, observed, points.weights)
+        return _result(space, points, optimum, observed, bootstrap=bootstrap, seed=seed)
+
+
+def _result(
+    space: Space, points: Points, optimum: Optimum, observed: Array, *, bootstrap: int, seed: int
+) -> FitResult:
+    law, q = space.law, optimum.q
+    residuals, jacobian = space.residuals(q[None], observed[None])
+    at_bound = _at_bound(space, q)
+    loose = _not_identified(space, jacobian[0], q)
+    status = _status(optimum, at_bound, loose)
+    draws, method, failed = np.empty((0, len(q))), "none", 0
+    if bootstrap and not loose:
+        resamples = resample(
+            space, q, observed, points.weights, points.cluster, count=bootstrap, seed=seed
+        )
+        theta = space.theta(resamples.q)
+        draws = np.stack([theta[name] for name in law.constant_names], axis=1)
+        method, failed = resamples.method, resamples.failed
+    ranges = {c: (float(x.min()), float(x.max())) for c, x in _columns(law, points).items()}
+    return FitResult(
+        law=law,
+        theta={name: float(value) for name, value in space.theta(q).items()},
+        status=status,
+        objective=space.objective,
+        objective_value=optimum.objective,
+        certificate=optimum.certificate,
+        points=len(points),
+        runs=points.runs,
+        ranges=ranges,
+        noise=_noise(residuals[0], points.weights, int(space.free.sum()) - len(at_bound)),
+        draws=draws,
+        resampling=method,
+        seed=seed,
+        correlation=_correlation(space, jacobian[0], points.weights, q),
+        inputs=points.inputs,
+        observed=points.observed,
+        sha256=points.sha256,
+        source=points.source,
+        fixed=tuple(n for n, f in zip(space.names, space.free, strict=True) if not f),
+        at_bound=at_bound,
+        not_identified=loose,
+        warnings=_warnings(space, points, at_bound, loose, failed, bootstrap),
+    )
+
+
+def _columns(law: Law, points: Points) -> dict[str, Array]:
+    columns = {column: points.inputs[symbol] for symbol, column in law.variables.items()}
+    if points.flops is not None:
+        columns.setdefault("flops", points.flops)
+    return columns
+
+
+def _at_bound(space: Space, q: Array) -> tuple[str, ...]:
+    at_edge = space.free & ((q <= space.low) | (q >= space.high))
+    return tuple(name for name, edge in zip(space.names, at_edge, strict=True) if edge)
+
+
+def _not_identified(space: Space, jacobian: Array, q: Array) -> tuple[str, ...]:
+    """Constants that can move together without changing any prediction."""
+    open_ = np.flatnonzero(space.free & (q > space.low) & (q < space.high))
+    if not len(open_):
+        return ()
+    columns = jacobian[open_]
+    size = np.linalg.norm(columns, axis=1)
+    dead = tuple(space.names[i] for i, s in zip(open_, size, strict=True) if s < 1e-12)
+    alive = open_[size >= 1e-12]
+    if not len(alive):
+        return dead
+    scaled = jacobian[alive] / np.linalg.norm(jacobian[alive], axis=1, keepdims=True)
+    directions, strength, _ = np.linalg.svd(scaled, full_matrices=False)
+    weak = directions[:, strength < _DEPENDENT * strength[0]]
+    if len(alive) > jacobian.shape[1]:
+        weak = directions
+    moved = np.any(np.abs(weak) > 0.1, axis=1) if weak.size else np.zeros(len(alive), dtype=bool)
+    return dead + tuple(space.names[i] for i, m in zip(alive, moved, strict=True) if m)
+
+
+def _status(optimum: Optimum, at_bound: tuple[str, ...], loose: tuple[str, ...]) -> FitStatus:
+    if not optimum.converged:
+        return FitStatus.MAX_ITERATIONS
+    if loose:
+        return FitStatus.NOT_IDENTIFIED
+    return FitStatus.AT_BOUND if at_bound else FitStatus.CONVERGED
+
+
+def _noise(residuals: Array, weights: Array, free: int) -> float:
+    """Standard deviation of one run around the law, with outliers pulled in to three sigma.
+
+    Plain standard deviation would let one odd run widen every interval; the median alone would
+    ignore a real tail.
+    """
+    kept = residuals[weights > 0]
+    scale = 1.4826 * float(np.median(np.abs(kept)))
+    if scale > 0:
+        kept = np.clip(kept, -3 * scale, 3 * scale)
+    degrees = max(len(kept) - free, 1)
+    return float(np.sqrt(np.sum(kept**2) / degrees))
+
+
+def _correlation(space: Space, jacobian: Array, weights: Array, q: Array) -> Array:
+    """Correlation of the constants (amplitudes by logarithm) in the user's units."""
+    information = (jacobian * weights) @ jacobian.T
+    covariance = np.linalg.pinv(information, hermitian=True)
+    to_user = np.stack([_in_user_units(space, q, i) for i in range(len(q))], axis=1)
+    covariance = to_user @ covariance @ to_user.T
+    sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    safe = np.where(sd > 0, sd, 1.0)
+    return np.clip(covariance / np.outer(safe, safe), -1.0, 1.0)
+
+
+def _in_user_units(space: Space, q: Array, index: int, step: float = 1e-6) -> Array:
+    """Derivative of the constants (amplitudes by logarithm) by one coordinate."""
+    moved = np.repeat(q[None], 2, axis=0)
+    moved[0, index] -= step
+    moved[1, index] += step
+    theta = space.theta(moved)
+    values = np.stack([theta[name] for name in space.names])
+    values = np.where(space.logged[:, None], np.log(np.maximum(values, 1e-300)), values)
+    return (values[:, 1] - values[:, 0]) / (2 * step)
+
+
+def _warnings(
+    space: Space,
+    points: Points,
+    at_bound: tuple[str, ...],
+    loose: tuple[str, ...],
+    failed: int,
+    count: int,
+) -> tuple[str, ...]:
+    found = [f"{text}; left out of the fit." for text in points.left_out]
+    for symbol, column in space.law.variables.items():
+        levels = len(np.unique(points.inputs[symbol]))
+        if levels < _FEW_SIZES:
+            found.append(
+                f"Only {levels} distinct value{'s' if levels != 1 else ''} of {column}: its "
+                "exponent cannot be told from the offset. Add a third."
+            )
+    if loose:
+        found.append(
+            f"{', '.join(loose)} not identified: they can move together without changing any "
+            "prediction at the fitted points."
+        )
+    found += [f"{name} stopped at its bound." for name in at_bound]
+    spare = len(points) - int(space.free.sum())
+    if spare < 3:
+        found.append(
+            f"{len(points)} points for {int(space.free.sum())} constants leave {spare} degrees "
+            "of freedom: the intervals rest on almost nothing."
+        )
+    if count and failed > 0.05 * count:
+        found.append(f"{failed} of {count} resamples did not converge.")
+    return tuple(found)

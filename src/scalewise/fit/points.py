@@ -1,0 +1,158 @@
+"""The numbers a fit works on: inputs by symbol, observations, weights and who belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from scalewise.core.errors import RunDataError, UnfitDataError
+from scalewise.laws.law import Law
+from scalewise.runs.table import RunTable
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Rows = Literal["finals", "all"]
+
+_MUST_AGREE = ("eval_set", "tokenizer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """What one law needs of a run table. Arrays have one entry per point."""
+
+    inputs: Mapping[str, Array]  # by symbol of the law
+    observed: Array
+    weights: Array
+    cluster: Array  # integer code of the run each point belongs to
+    flops: Array | None
+    sha256: str
+    source: str
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    @property
+    def runs(self) -> int:
+        """How many independent runs the points come from."""
+        return len(np.unique(self.cluster))
+
+    def take(self, keep: Array) -> Points:
+        """The points selected by a mask or by indices."""
+        return replace(
+            self,
+            inputs={symbol: values[keep] for symbol, values in self.inputs.items()},
+            observed=self.observed[keep],
+            weights=self.weights[keep],
+            cluster=self.cluster[keep],
+            flops=None if self.flops is None else self.flops[keep],
+        )
+
+
+def points_of(
+    law: Law,
+    runs: object,
+    *,
+    weights: str | Array | None = None,
+    rows: Rows = "finals",
+) -> Points:
+    """Take from a run table what a law needs.
+
+    ``runs`` is a RunTable, anything ``read_runs`` reads, or a mapping of equally long arrays by
+    column. ``rows="finals"`` keeps the finished models, ``"all"`` every checkpoint.
+    Points with a missing or zero input are left out, and said so; negative ones are an error.
+    """
+    table = runs if isinstance(runs, RunTable) else _table(runs)
+    if rows == "finals":
+        table = table.finals()
+    columns = {symbol: table.column(column) for symbol, column in law.variables.items()}
+    observed = table.column(law.quantity)
+    weight = _weights(table, weights)
+    _refuse_mixtures(table)
+    keep, left_out = _usable(law, {**columns, law.quantity: observed}, weight)
+    points = Points(
+        inputs=columns,
+        observed=observed,
+        weights=weight,
+        cluster=_clusters(table),
+        flops=_flops(table),
+        sha256=table.sha256,
+        source=table.source,
+        left_out=left_out,
+    ).take(keep)
+    if not len(points):
+        raise RunDataError(
+            f"No usable point is left of {len(observed)} for law {law.key!r}.",
+            hint="; ".join(left_out) or "The table is empty.",
+        )
+    return points
+
+
+def _table(runs: object) -> RunTable:
+    from scalewise.runs.read import read_runs
+
+    return read_runs(runs)
+
+
+def _weights(table: RunTable, weights: str | Array | None) -> Array:
+    if weights is None:
+        return np.ones(len(table))
+    values = table.column(weights) if isinstance(weights, str) else np.asarray(weights, dtype=float)
+    if values.shape != (len(table),) or not np.all(values >= 0) or not np.all(np.isfinite(values)):
+        raise RunDataError(
+            f"The weights have shape {values.shape} and least value {np.min(values):g}.",
+            hint=f"Give {len(table)} finite weights, none negative.",
+        )
+    return values
+
+
+def _refuse_mixtures(table: RunTable) -> None:
+    for column in _MUST_AGREE:
+        if not table.has(column):
+            continue
+        values = sorted(str(v) for v in table.frame[column].drop_nulls().unique().to_list())
+        if len(values) > 1:
+            shown = ", ".join(repr(v[:40]) for v in values[:4])
+            raise UnfitDataError(
+                f"The points mix {len(values)} values of {column}: {shown}; their losses cannot "
+                "be compared.",
+                hint=f"Choose one, for example with where=\"{column} == '{values[0][:40]}'\".",
+            )
+
+
+def _usable(law: Law, columns: Mapping[str, Array], weight: Array) -> tuple[Array, tuple[str, ...]]:
+    keep = weight > 0
+    left_out = []
+    if not keep.all():
+        left_out.append(f"{int((~keep).sum())} points have weight 0")
+    names = {**dict(law.variables), law.quantity: law.quantity}
+    for symbol, values in columns.items():
+        negative = np.flatnonzero(values < 0)
+        if len(negative):
+            raise RunDataError(
+                f"{names[symbol]} is negative at {len(negative)} points, first "
+                f"{values[negative[0]]:g} in row {negative[0]}.",
+                hint=f'Correct it, or leave these out with where="{names[symbol]} > 0".',
+            )
+        bad = ~np.isfinite(values) | (values == 0)
+        if (bad & keep).any():
+            left_out.append(f"{int((bad & keep).sum())} points lack {names[symbol]}")
+            keep = keep & ~bad
+    return keep, tuple(left_out)
+
+
+def _clusters(table: RunTable) -> Array:
+    if not table.has("run_id"):
+        return np.arange(len(table))
+    labels = [str(v) for v in table.frame["run_id"].to_list()]
+    return np.unique(np.asarray(labels), return_inverse=True)[1]
+
+
+def _flops(table: RunTable) -> Array | None:
+    if table.has("flops"):
+        return table.column("flops")
+    if table.has("params") and table.has("tokens"):
+        return 6.0 * table.column("params") * table.column("tokens")
+    return None

@@ -1,0 +1,116 @@
+"""A predicted value with its interval and how far it reaches beyond the fitted runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.errors import LawError, UsageError
+from scalewise.laws.law import Law, Quantity
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Predicted loss (nats/token) or downstream error, with an interval for a new run.
+
+    ``low`` and ``high`` bound what one newly trained model would measure with probability
+    ``level``. ``extrapolation`` says by which factor each input leaves the fitted range: 1 is
+    inside, 10 is ten times beyond its nearer edge.
+    """
+
+    quantity: Quantity
+    value: Array | float
+    low: Array | float
+    high: Array | float
+    level: float
+    extrapolation: Mapping[str, Array | float]
+    runs: int
+    rests_on: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def loss(self) -> Array | float:
+        """The predicted loss in nats/token."""
+        return self._only("loss")
+
+    @property
+    def error(self) -> Array | float:
+        """The predicted downstream error, 1 - accuracy."""
+        return self._only("error")
+
+    def _only(self, quantity: Quantity) -> Array | float:
+        if quantity != self.quantity:
+            raise LawError(
+                f"This is a prediction of {self.quantity}, not of {quantity}.",
+                hint=f"Read .{self.quantity} instead.",
+            )
+        return self.value
+
+    def __str__(self) -> str:
+        if np.ndim(self.value):
+            return f"Prediction of {self.quantity} at {np.size(self.value)} points"
+        unit = " nats/token" if self.quantity == "loss" else ""
+        reach = max((float(np.max(v)) for v in self.extrapolation.values()), default=1.0)
+        return (
+            f"{self.quantity} {self.value:.4f}{unit}, {self.level:.0%} interval "
+            f"[{self.low:.4f}, {self.high:.4f}], extrapolation x{reach:.3g}, from {self.runs} runs"
+        )
+
+
+def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
+    """The law's inputs by symbol, from columns by name; flops and tokens follow from 6ND.
+
+    Raises UsageError for a missing, unknown or non-positive column.
+    """
+    columns = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+    for name, values in columns.items():
+        if not np.all(values > 0) or not np.all(np.isfinite(values)):
+            raise UsageError(
+                f"{name}={given[name]} must be positive and finite.", hint="Give a count above 0."
+            )
+    if {"params", "tokens"} <= set(columns):
+        columns.setdefault("flops", 6.0 * columns["params"] * columns["tokens"])
+    elif {"params", "flops"} <= set(columns):
+        columns.setdefault("tokens", columns["flops"] / (6.0 * columns["params"]))
+    missing = [column for column in law.columns if column not in columns]
+    if missing:
+        raise UsageError(
+            f"Law {law.key!r} needs {', '.join(missing)}; given: {', '.join(given) or 'nothing'}.",
+            hint=f"Give all of {', '.join(law.columns)}.",
+        )
+    return {symbol: columns[column] for symbol, column in law.variables.items()}
+
+
+def reach(
+    ranges: Mapping[str, tuple[float, float]], values: Mapping[str, Array]
+) -> dict[str, Array | float]:
+    """How far each value lies outside its fitted range, as a factor of at least 1."""
+    factors: dict[str, Array | float] = {}
+    for column, (low, high) in ranges.items():
+        if column in values:
+            factor = np.maximum(np.maximum(values[column] / high, low / values[column]), 1.0)
+            factors[column] = scalar(factor)
+    return factors
+
+
+def scalar(values: Array) -> Array | float:
+    """A float where there is one value, else the array."""
+    return float(values) if np.ndim(values) == 0 else values
+
+
+def mixed_quantile(samples: Sequence[Array], weights: Sequence[float], probability: float) -> Array:
+    """Quantile over the first axis of samples that share a weight per member."""
+    values = np.concatenate(samples, axis=0)
+    shares = np.concatenate(
+        [np.full(len(s), w / max(len(s), 1)) for s, w in zip(samples, weights, strict=True)]
+    )
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    cumulative = np.cumsum(shares[order], axis=0) / shares.sum()
+    index = np.argmax(cumulative >= probability, axis=0)
+    return np.take_along_axis(ordered, index[None], axis=0)[0]

@@ -1,0 +1,196 @@
+"""What a fit returns: an immutable value that confesses its weaknesses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.fit.objective import Objective
+from scalewise.fit.prediction import Prediction, inputs_for, mixed_quantile, reach, scalar
+from scalewise.fit.search import Certificate
+from scalewise.laws.law import Law
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class FitStatus(Enum):
+    """How a fit ended; the value is the sentence a reader is told."""
+
+    CONVERGED = "The search converged and every constant is determined by the data."
+    AT_BOUND = "The search converged with a constant stopped by its bound."
+    NOT_IDENTIFIED = "The data do not determine every constant: other values fit as well."
+    MAX_ITERATIONS = "The search stopped before it converged."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another law fitted to the same runs, with its share in combined predictions."""
+
+    weight: float
+    result: FitResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """A law with its constants estimated from runs.
+
+    ``theta`` are the constants in the units of ``law.unit``. ``draws`` (count, p) are the
+    constants refitted to resampled runs. ``noise`` is the standard deviation of one run around
+    the law, in logs if the objective is. ``spread`` widens predictive intervals by what
+    backtests found missing; 1 means untested or not needed. ``rivals`` are the other laws that
+    share in a combined prediction, in which this law has the remaining ``weight``.
+    """
+
+    law: Law
+    theta: Mapping[str, float]
+    status: FitStatus
+    objective: Objective
+    objective_value: float
+    certificate: Certificate
+    points: int
+    runs: int
+    ranges: Mapping[str, tuple[float, float]]
+    noise: float
+    draws: Array
+    resampling: str
+    seed: int
+    correlation: Array
+    inputs: Mapping[str, Array]
+    observed: Array
+    sha256: str
+    source: str
+    fixed: tuple[str, ...] = ()
+    at_bound: tuple[str, ...] = ()
+    not_identified: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    spread: float = 1.0
+    weight: float = 1.0
+    rivals: tuple[Rival, ...] = ()
+
+    @property
+    def residuals(self) -> Array:
+        """Observed against predicted at each point: difference of logs, or of values."""
+        predicted = self.law.value(self.theta, **self.inputs)
+        if self.objective.in_logs:
+            return np.log(self.observed) - np.log(predicted)
+        return self.observed - predicted
+
+    @property
+    def members(self) -> tuple[tuple[float, FitResult], ...]:
+        """Every law behind a prediction with its weight, the leading one first."""
+        return (self.weight, self), *((rival.weight, rival.result) for rival in self.rivals)
+
+    def intervals(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Percentile interval of each constant over the resamples."""
+        _check_level(level)
+        if not len(self.draws):
+            return {}
+        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return {
+            name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.constant_names)
+        }
+
+    def required(self) -> FitResult:
+        """This result if it can be relied on, else UnfitDataError saying why not."""
+        if self.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND):
+            return self
+        detail = f" ({', '.join(self.not_identified)})" if self.not_identified else ""
+        raise UnfitDataError(
+            f"Law {self.law.key!r} on {self.points} points: {self.status.value}{detail}",
+            hint="Add runs of other sizes or token counts, fix a constant, or use a simpler law.",
+        )
+
+    def predict(self, *, level: float = 0.9, **columns: Any) -> Prediction:
+        """Predict at new inputs, given by column name: ``predict(params=7e9, tokens=2e12)``.
+
+        Scalars or arrays that broadcast. The interval is for one newly trained model: it holds
+        the uncertainty of the constants, the noise between runs, the disagreement between the
+        laws that the result rests on, and what backtests found missing.
+        """
+        _check_level(level)
+        shares, centres, samples = [], [], []
+        for share, member in self.members:
+            inputs = inputs_for(member.law, columns)
+            shares.append(share)
+            centres.append(member.on_scale(member.law.value(member.theta, **inputs)))
+            samples.append(member.sampled(inputs, centres[-1]))
+        centre = np.average(np.stack(np.broadcast_arrays(*centres)), axis=0, weights=shares)
+        low = self._edge(samples, shares, centre, (1 - level) / 2)
+        high = self._edge(samples, shares, centre, (1 + level) / 2)
+        value, low, high = (self.off_scale(v) for v in (centre, low, high))
+        given = {name: np.asarray(v, dtype=float) for name, v in columns.items()}
+        if {"params", "tokens"} <= set(given):
+            given.setdefault("flops", 6.0 * given["params"] * given["tokens"])
+        return Prediction(
+            quantity=self.law.quantity,
+            value=scalar(value),
+            low=scalar(low),
+            high=scalar(high),
+            level=level,
+            extrapolation=reach(self.ranges, given),
+            runs=self.runs,
+            rests_on=tuple(f"{member.law.key} ({share:.0%})" for share, member in self.members),
+            warnings=self.warnings,
+        )
+
+    def _edge(
+        self, samples: list[Array], shares: list[float], centre: Array, probability: float
+    ) -> Array:
+        """One edge of the interval: the draws' own distance from the centre, plus run noise."""
+        distance = mixed_quantile(samples, shares, probability) - centre
+        z = _t_quantile(probability, max(self.points - len(self.theta), 1))
+        # Errors of constants and of the new run are independent: distances add in quadrature.
+        total = self.spread * np.hypot(distance, z * self.noise)
+        return centre + np.sign(z) * total
+
+    def sampled(self, inputs: Mapping[str, Array], centre: Array) -> Array:
+        """Predictions of every resample, shape (count, ...), centred on the estimate."""
+        if not len(self.draws):
+            return np.asarray(centre)[None]
+        shape = (-1,) + (1,) * np.ndim(centre)
+        theta = {
+            name: self.draws[:, i].reshape(shape) for i, name in enumerate(self.law.constant_names)
+        }
+        with np.errstate(all="ignore"):
+            values = self.on_scale(self.law.value(theta, **inputs))
+        return np.where(np.isfinite(values), values, centre)
+
+    def on_scale(self, values: Array) -> Array:
+        """Values on the scale of the residuals."""
+        return np.log(values) if self.objective.in_logs else np.asarray(values)
+
+    def off_scale(self, values: Array) -> Array:
+        """Back from the scale of the residuals."""
+        return np.exp(values) if self.objective.in_logs else values
+
+    def combined_with(
+        self, rivals: tuple[Rival, ...], *, weight: float, spread: float
+    ) -> FitResult:
+        """This result leading a combination of laws."""
+        return replace(self, rivals=rivals, weight=weight, spread=spread)
+
+    def __str__(self) -> str:
+        constants = ", ".join(f"{name} = {value:.5g}" for name, value in self.theta.items())
+        return (
+            f"{self.law.key}: {constants} ({self.objective.name} {self.objective_value:.6g}, "
+            f"{self.points} points of {self.runs} runs, {self.status.name})"
+        )
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise UsageError(
+            f"level={level} is not a probability.", hint="Use 0.9 for a 90 % interval."
+        )
+
+
+def _t_quantile(probability: float, degrees: int) -> float:
+    """Quantile of Student's t distribution."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, probability))

@@ -1,0 +1,111 @@
+"""The global search: many starts, one descent, and the certificate of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalewise.fit.lad import vertex
+from scalewise.fit.solver import Minimum, minimise
+from scalewise.fit.space import Space
+from scalewise.fit.starts import SCATTERED, starts
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SAME = 1e-6  # objectives that agree to this share belong to the same minimum
+SMOOTHED = 1e-7  # the delta that stands for 0 until the exact end of a lad fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basin:
+    """Another minimum that was found, with its objective."""
+
+    objective: float
+    theta: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """How the global optimum is known.
+
+    ``screened`` starts were scored, ``refined`` of them descended, ``agreeing`` ended at the
+    reported optimum. ``basins`` are the other minima, best first. ``exact`` says that
+    multipliers prove a least-absolute-deviations optimum.
+    """
+
+    screened: int
+    refined: int
+    agreeing: int
+    basins: tuple[Basin, ...] = ()
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """The best minimum of a search, with its certificate."""
+
+    q: Array
+    objective: float
+    converged: bool
+    certificate: Certificate
+
+
+def search(space: Space, observed: Array, weights: Array) -> Optimum:
+    """Find the global optimum; ``observed`` is on the scale of the residuals."""
+    begin = starts(space, observed, weights)
+    with np.errstate(all="ignore"):
+        rough = minimise(space, begin, observed, weights, delta=np.inf, max_iterations=40)
+    found = descend(space, rough.q, observed, weights)
+    best = int(np.argmin(found.objective))
+    q, exact = found.q[best], False
+    if space.objective.delta == 0:
+        q, exact = vertex(space, q, observed, weights)
+    residuals, _ = space.residuals(q[None], observed[None])
+    value = float(space.objective.total(residuals[0], weights))
+    same = found.objective <= found.objective[best] * (1 + SAME) + 1e-300
+    return Optimum(
+        q=q,
+        objective=value,
+        converged=bool(found.converged[same].any()) or exact,
+        certificate=Certificate(
+            screened=SCATTERED,
+            refined=len(begin),
+            agreeing=int(same.sum()),
+            basins=_basins(space, found, same),
+            exact=exact,
+        ),
+    )
+
+
+def descend(space: Space, q: Array, observed: Array, weights: Array) -> Minimum:
+    """Descend from each ``q`` (S, p), with delta lowered step by step to the objective's own.
+
+    Each stage starts in the region where the next is smooth; jumping straight to a small delta
+    would leave the steps nothing but the slowly converging majoriser.
+    """
+    target = space.objective.delta or SMOOTHED
+    with np.errstate(all="ignore"):
+        residuals, _ = space.residuals(q, np.broadcast_to(observed, (len(q), observed.shape[-1])))
+        typical = np.nanmedian(np.abs(residuals))
+        delta = 2.0 * float(typical) if np.isfinite(typical) else target
+        while np.isfinite(target) and delta > 1.5 * target:
+            q = minimise(space, q, observed, weights, delta=delta, max_iterations=8).q
+            delta *= 0.25
+    return minimise(space, q, observed, weights, delta=target)
+
+
+def _basins(space: Space, found: Minimum, same: Array) -> tuple[Basin, ...]:
+    """Minima other than the best, each once."""
+    basins: list[Basin] = []
+    for i in np.argsort(found.objective):
+        value = float(found.objective[i])
+        if same[i] or not found.converged[i]:
+            continue
+        if basins and value <= basins[-1].objective * (1 + SAME):
+            continue
+        theta = {name: float(v) for name, v in space.theta(found.q[i]).items()}
+        basins.append(Basin(objective=value, theta=theta))
+    return tuple(basins)

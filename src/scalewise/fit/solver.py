@@ -1,0 +1,171 @@
+"""Damped Newton steps on many problems at once: starts, resamples and data sets alike.
+
+The Huber objective is piecewise quadratic in the residuals. Its exact curvature counts only the
+residuals inside delta; the curvature of its majoriser counts every residual, each by
+delta / |r|. Steps use the first, damped by the second: a step that fails is pulled toward the
+majoriser's, which always descends, and near the optimum the exact curvature takes over. Both
+matrices change with the coordinates as the problem does, so the path does not depend on units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalewise.fit.objective import rho
+from scalewise.fit.space import Space
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_STEP = 2.0  # in normalised coordinates, where a unit step is a factor e of an amplitude
+RELATIVE_DECREASE = 1e-13  # stop when no step can lower the objective by more than this share
+ROUNDING = 1e-26  # squared residuals below this are rounding errors of the logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where each problem ended: coordinates (S, p), objective (S,), whether it converged (S,)."""
+
+    q: Array
+    objective: Array
+    converged: Array
+
+
+def minimise(
+    space: Space,
+    q: Array,
+    observed: Array,
+    weights: Array,
+    *,
+    delta: float,
+    max_iterations: int = 200,
+) -> Minimum:
+    """Minimise from each start ``q`` (S, p); ``observed`` and ``weights`` are (n,) or (S, n)."""
+    count = len(q)
+    observed = np.broadcast_to(observed, (count, observed.shape[-1]))
+    weights = np.broadcast_to(weights, observed.shape)
+    best, value = q.copy(), np.full(count, np.inf)
+    converged = np.zeros(count, dtype=bool)
+    active = np.arange(count)
+    with np.errstate(all="ignore"):
+        state = _State(space, q, observed, weights, delta)
+        for _ in range(max_iterations):
+            finished, failed = state.advance()
+            done = finished | failed
+            if done.any():
+                rows = active[done]
+                best[rows], value[rows] = state.q[done], state.value[done]
+                converged[rows] = finished[done]
+                if done.all():
+                    return Minimum(best, value, converged)
+                active = active[~done]
+                state.keep(~done)
+        best[active], value[active] = state.q, state.value
+    return Minimum(best, value, converged)
+
+
+class _State:
+    """The problems still being solved; rows leave it as they finish."""
+
+    def __init__(
+        self, space: Space, q: Array, observed: Array, weights: Array, delta: float
+    ) -> None:
+        self.space, self.delta = space, delta
+        self.q = np.clip(q, space.low, space.high)
+        self.observed, self.weights = observed, weights
+        self.residuals, self.jacobian = space.residuals(self.q, observed)
+        self.value = self._objective(self.residuals)
+        self.damping = np.full(len(q), 1.0)
+        self.rejections = np.zeros(len(q), dtype=int)
+
+    def keep(self, rows: Array) -> None:
+        for name in (
+            "q", "observed", "weights", "residuals", "jacobian", "value", "damping", "rejections",
+        ):  # fmt: skip
+            setattr(self, name, getattr(self, name)[rows])
+
+    def _objective(self, residuals: Array) -> Array:
+        total = np.sum(self.weights * rho(residuals, self.delta), axis=-1)
+        return np.where(np.isfinite(total), total, np.inf)
+
+    def advance(self) -> tuple[Array, Array]:
+        """Take one step in every problem; tell which have finished and which are stuck."""
+        gradient, exact, majorised = self._curvature()
+        blocked = self._blocked(gradient)
+        gradient = np.where(blocked, 0.0, gradient)
+        diagonal = np.einsum("spp->sp", majorised)
+        scale = np.sqrt(np.maximum(diagonal, 1e-300))
+        possible = _decrease(gradient, majorised, blocked, scale)
+        small = possible <= RELATIVE_DECREASE * self.value + ROUNDING * self.weights.sum(axis=1)
+        damped = exact + self.damping[:, None, None] * majorised
+        step = -_solve(damped, gradient, blocked, scale, ridge=1e-3 * self.damping + 1e-14)
+        longest = np.max(np.abs(step), axis=1, keepdims=True)
+        step *= np.minimum(1.0, MAX_STEP / np.maximum(longest, 1e-300))
+        trial = np.clip(self.q + step, self.space.low, self.space.high)
+        residuals, jacobian = self.space.residuals(trial, self.observed)
+        value = self._objective(residuals)
+        better = value < self.value
+        self._accept(better, trial, residuals, jacobian, value)
+        tiny = np.max(np.abs(step), axis=1) < 1e-14
+        stuck = (self.rejections > 40) | ((self.rejections > 8) & tiny)
+        settled = stuck & (possible <= 1e-8 * self.value + ROUNDING * self.weights.sum(axis=1))
+        lost = ~np.isfinite(self.value) & (self.rejections > 5)
+        finished = (small | settled) & np.isfinite(self.value)
+        return finished, (stuck | lost) & ~finished
+
+    def _curvature(self) -> tuple[Array, Array, Array]:
+        size = np.abs(self.residuals)
+        inside = size <= self.delta
+        weights = self.weights * (2.0 if np.isinf(self.delta) else 1.0)
+        slope = weights * np.clip(self.residuals, -self.delta, self.delta)
+        gradient = np.matmul(self.jacobian, slope[:, :, None])[:, :, 0]
+        transposed = self.jacobian.swapaxes(1, 2)
+        majoriser = weights * np.where(inside, 1.0, self.delta / np.maximum(size, 1e-300))
+        majorised = np.matmul(self.jacobian * majoriser[:, None, :], transposed)
+        if np.isinf(self.delta):
+            return gradient, majorised, majorised
+        exact = np.matmul(self.jacobian * (weights * inside)[:, None, :], transposed)
+        return gradient, exact, majorised
+
+    def _blocked(self, gradient: Array) -> Array:
+        """Coordinates that are fixed, or at a bound with the descent pointing outside."""
+        at_low = (self.q <= self.space.low) & (gradient > 0)
+        at_high = (self.q >= self.space.high) & (gradient < 0)
+        return at_low | at_high | ~self.space.free
+
+    def _accept(
+        self, better: Array, trial: Array, residuals: Array, jacobian: Array, value: Array
+    ) -> None:
+        self.q = np.where(better[:, None], trial, self.q)
+        self.value = np.where(better, value, self.value)
+        if better.all():
+            self.residuals, self.jacobian = residuals, jacobian
+        elif better.any():
+            self.residuals[better] = residuals[better]
+            self.jacobian[better] = jacobian[better]
+        self.rejections = np.where(better, 0, self.rejections + 1)
+        self.damping = np.where(
+            better, np.maximum(self.damping * 0.2, 1e-12), np.maximum(self.damping * 6.0, 1e-6)
+        )
+
+
+def _solve(matrix: Array, vector: Array, blocked: Array, scale: Array, ridge: Array) -> Array:
+    """Solve each symmetric system, scaled to unit diagonal, leaving out blocked coordinates."""
+    open_ = ~blocked
+    scaled = matrix / (scale[:, :, None] * scale[:, None, :])
+    scaled = np.where(open_[:, :, None] & open_[:, None, :], scaled, 0.0)
+    index = np.arange(matrix.shape[1])
+    scaled[:, index, index] += np.where(blocked, 1.0, ridge[:, None])
+    right = np.where(open_, vector / scale, 0.0)
+    bad = ~(np.isfinite(scaled).all(axis=(1, 2)) & np.isfinite(right).all(axis=1))
+    scaled[bad] = np.eye(matrix.shape[1])
+    right[bad] = 0.0
+    return np.linalg.solve(scaled, right[:, :, None])[:, :, 0] / scale
+
+
+def _decrease(gradient: Array, majorised: Array, blocked: Array, scale: Array) -> Array:
+    """How much one full step of the majoriser would lower the objective."""
+    step = _solve(majorised, gradient, blocked, scale, ridge=np.full(len(gradient), 1e-12))
+    return 0.5 * np.abs(np.sum(gradient * step, axis=1))

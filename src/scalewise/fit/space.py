@@ -1,0 +1,163 @@
+"""The coordinates in which a fit searches, and the way back to the constants.
+
+Inputs are divided by their geometric means, and amplitudes are searched by their logarithm, so
+every search sees numbers near one and the unit of an input cannot change the answer: counting
+parameters in millions moves the amplitudes by exactly what their derived units say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.errors import LawError
+from scalewise.core.expression import Expression, evaluate, program
+from scalewise.fit.objective import Objective
+from scalewise.fit.points import Points
+from scalewise.laws.law import Law
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# An amplitude is searched between these logarithms of its value in normalised units: 1e-13 of a
+# nat is below any measurement, and N_c / N stays below exp(120) for every exponent above 0.01.
+LOG_AMPLITUDE = (-30.0, 120.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """One law over one set of points, in normalised coordinates ``q`` of shape (..., p)."""
+
+    law: Law
+    inputs: Mapping[str, Array]  # divided by unit
+    unit: Mapping[str, float]
+    dimensions: Mapping[str, Mapping[str, Expression]]
+    low: Array
+    high: Array
+    free: Array
+    objective: Objective
+    data: dict[int, Any]  # what the formula keeps between evaluations
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The constants, in coordinate order."""
+        return self.law.constant_names
+
+    @property
+    def logged(self) -> Array:
+        """Which coordinates are logarithms."""
+        return np.array([c.role == "amplitude" for c in self.law.constants])
+
+    def scaled_theta(self, q: Array) -> dict[str, Array]:
+        """Constants in normalised units; each has shape (..., 1), to broadcast over points."""
+        values = np.where(self.logged, np.exp(np.where(self.logged, q, 0.0)), q)
+        return {name: values[..., i, None] for i, name in enumerate(self.names)}
+
+    def predicted(self, q: Array) -> Array:
+        """Predicted quantity at the points, shape (..., n)."""
+        values = {**self.inputs, **self.scaled_theta(q)}
+        result, _ = program(self.law.expression, frozenset(self.names)).run(values, self.data)
+        return np.asarray(result)
+
+    def residuals(self, q: Array, observed: Array) -> tuple[Array, Array]:
+        """Residuals (S, n) and their derivatives by the coordinates (S, p, n)."""
+        theta = self.scaled_theta(q)
+        run = program(self.law.expression, frozenset(self.names)).run
+        predicted, gradient = run({**self.inputs, **theta}, self.data)
+        jacobian = np.zeros((len(q), len(self.names), observed.shape[-1]))
+        scale = 1.0 / predicted if self.objective.in_logs else 1.0
+        for i, (name, logged) in enumerate(zip(self.names, self.logged, strict=True)):
+            if self.free[i] and name in gradient:
+                factor = theta[name] * scale if logged else scale
+                jacobian[:, i, :] = gradient[name] * factor
+        fitted = np.log(predicted) if self.objective.in_logs else predicted
+        return fitted - observed, jacobian
+
+    def theta(self, q: Array) -> dict[str, Array]:
+        """Constants in the user's units; ``q`` has shape (..., p), each constant (...)."""
+        scaled = {name: value[..., 0] for name, value in self.scaled_theta(q).items()}
+        return {name: scaled[name] * self._factor(name, scaled) for name in self.names}
+
+    def q_of(self, theta: Mapping[str, float]) -> Array:
+        """Coordinates of constants given in the user's units."""
+        scaled = {name: theta[name] / self._factor(name, theta) for name in self.names}
+        values = np.array([float(scaled[name]) for name in self.names])
+        with np.errstate(divide="ignore"):
+            q = np.where(self.logged, np.log(np.where(self.logged, values, 1.0)), values)
+        return np.clip(q, self.low, self.high)
+
+    def _factor(self, name: str, theta: Mapping[str, Any]) -> Any:
+        """How much larger a constant is in the user's units than in normalised ones."""
+        factor: Any = 1.0
+        for symbol, power in self.dimensions[name].items():
+            factor = factor * self.unit[symbol] ** evaluate(power, theta)
+        return factor
+
+
+def space_of(
+    law: Law,
+    points: Points,
+    objective: Objective,
+    *,
+    bounds: Mapping[str, tuple[float, float]],
+    fixed: Mapping[str, float],
+) -> Space:
+    """Set up the coordinates, with the user's bounds and fixed constants carried over."""
+    for name in (*bounds, *fixed):
+        if name not in law.constant_names:
+            raise LawError(
+                f"Law {law.key!r} has no constant {name!r}.",
+                hint=f"It has {', '.join(law.constant_names)}.",
+            )
+    unit = {s: float(np.exp(np.mean(np.log(x)))) for s, x in points.inputs.items()}
+    dimensions = law.dimensions
+    stated = {c.name: fixed_bounds(c.name, c.bounds, bounds, fixed) for c in law.constants}
+    for constant in law.constants:
+        # A bound on an amplitude whose unit contains a fitted exponent is a box only in the
+        # user's own units, so those inputs are left as they are.
+        if stated[constant.name] != (0.0, np.inf):
+            for symbol, power in dimensions[constant.name].items():
+                if power.names:
+                    unit[symbol] = 1.0
+    low, high = np.empty(len(law.constants)), np.empty(len(law.constants))
+    for i, constant in enumerate(law.constants):
+        factor = 1.0
+        for symbol, power in dimensions[constant.name].items():
+            if not power.names:
+                factor *= unit[symbol] ** float(evaluate(power, {}))
+        edges = np.array(stated[constant.name], dtype=float) / factor
+        if constant.role == "amplitude":
+            with np.errstate(divide="ignore"):
+                edges = np.log(edges)
+            if constant.name not in fixed:
+                wide = 1e3 if any(unit[s] == 1.0 for s in dimensions[constant.name]) else 0.0
+                edges = np.clip(edges, LOG_AMPLITUDE[0] - wide, LOG_AMPLITUDE[1] + wide)
+        low[i], high[i] = edges
+    return Space(
+        law=law,
+        inputs={s: x / unit[s] for s, x in points.inputs.items()},
+        unit=unit,
+        dimensions=dimensions,
+        low=low,
+        high=high,
+        free=low < high,
+        objective=objective,
+        data={},
+    )
+
+
+def fixed_bounds(
+    name: str,
+    default: tuple[float, float],
+    bounds: Mapping[str, tuple[float, float]],
+    fixed: Mapping[str, float],
+) -> tuple[float, float]:
+    """The interval a constant may take: a point if fixed, the user's, or the law's own."""
+    if name in fixed:
+        return (float(fixed[name]), float(fixed[name]))
+    low, high = bounds.get(name, default)
+    if not low <= high:
+        raise LawError(f"{name} has bounds ({low:g}, {high:g}).", hint="Lower bound first.")
+    return (float(low), float(high))

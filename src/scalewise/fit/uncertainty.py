@@ -1,0 +1,75 @@
+"""How far the constants could have fallen otherwise: the bootstrap, always by run.
+
+Checkpoints of one run share its seed and data order, so the run is what is resampled. With many
+runs they are drawn with replacement; with few, a redrawn design would lose whole sizes, so the
+design is kept and each run's residuals are flipped and scaled together (wild cluster bootstrap
+with Webb's six points: Cameron, Gelbach & Miller 2008; Webb 2014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalewise.fit.search import descend
+from scalewise.fit.space import Space
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FEW_RUNS = 40
+_WEBB = np.sqrt(np.array([0.5, 1.0, 1.5]))
+_CHUNK = 2_000_000  # numbers per array, to bound memory
+
+
+@dataclass(frozen=True, slots=True)
+class Resamples:
+    """Coordinates refitted to each resample, shape (count, p), and how they were drawn."""
+
+    q: Array
+    method: str
+    failed: int
+
+
+def bootstrap(
+    space: Space,
+    q: Array,
+    observed: Array,
+    weights: Array,
+    cluster: Array,
+    *,
+    count: int,
+    seed: int,
+) -> Resamples:
+    """Refit ``count`` resamples of the runs, each from the optimum ``q`` (p,)."""
+    rng = np.random.default_rng(seed)
+    runs = len(np.unique(cluster))
+    wild = runs < FEW_RUNS
+    residuals, jacobian = space.residuals(q[None], observed[None])
+    fitted = observed + residuals[0]
+    step = max(1, _CHUNK // (len(observed) * max(len(q), 1)))
+    parts, failed = [], 0
+    for begin in range(0, count, step):
+        size = min(step, count - begin)
+        if wild:
+            flips = rng.choice(np.concatenate([-_WEBB, _WEBB]), size=(size, runs))
+            noise = -residuals[0] / np.sqrt(1.0 - leverage(jacobian[0], weights))
+            y, w = fitted + flips[:, cluster] * noise, np.broadcast_to(weights, (size, len(fitted)))
+        else:
+            draws = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=size)
+            y, w = np.broadcast_to(observed, (size, len(fitted))), weights * draws[:, cluster]
+        found = descend(space, np.repeat(q[None], size, axis=0), y, w)
+        good = np.isfinite(found.objective)
+        failed += int((~found.converged).sum())
+        parts.append(found.q[good])
+    method = "wild cluster bootstrap by run" if wild else "pairs bootstrap by run"
+    return Resamples(np.concatenate(parts) if parts else np.empty((0, len(q))), method, failed)
+
+
+def leverage(jacobian: Array, weights: Array) -> Array:
+    """Share of each point in its own fitted value, below one; ``jacobian`` is (p, n)."""
+    scaled = (jacobian * np.sqrt(weights)).T
+    basis, size, _ = np.linalg.svd(scaled, full_matrices=False)
+    kept = basis[:, size > 1e-9 * max(size[0], 1e-300)]
+    return np.minimum(np.sum(kept * kept, axis=1), 0.95)

@@ -1,0 +1,1 @@
+"""What a training run is: its columns and their meaning, the run table, health checks, RunSpec."""

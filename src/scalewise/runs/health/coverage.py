@@ -1,0 +1,97 @@
+"""Checks of the table as a whole: what must not be mixed, and what is too little to fit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from scalewise.runs.health.finding import (
+    Finding,
+    Findings,
+    Severity,
+    finals_mask,
+    numbers,
+)
+from scalewise.runs.quote import listed
+from scalewise.runs.table import SIZES, RunTable
+
+FEWEST_SIZES = 3
+
+_MUST_NOT_MIX: Final[tuple[tuple[str, Severity, str], ...]] = (
+    ("tokenizer", "error", "nats per token of different tokenizers do not compare"),
+    ("eval_set", "error", "losses on different texts do not compare"),
+    ("corpus", "error", "models of different training data follow different laws"),
+    ("family", "warning", "models of different recipes may follow different laws"),
+    ("flop_rule", "warning", "FLOPs by different rules do not compare"),
+)
+
+
+def mixtures(table: RunTable) -> Findings:
+    """One fit is of one tokenizer, one evaluation set, one corpus."""
+    for name, severity, why in _MUST_NOT_MIX:
+        if not table.has(name):
+            continue
+        counts = table.frame[name].drop_nulls().value_counts(sort=True)
+        if counts.height > 1:
+            values = counts[name].to_list()
+            yield Finding(
+                severity=severity, name=f"mixed {name}", rows=(),
+                fact=f"There are {len(values)} values of {name}: {listed(values, 8)}; {why}.",
+                mend=f"Choose one, such as .where({_condition(name, values[0])}).",
+            )  # fmt: skip
+
+
+def _condition(name: str, value: str) -> str:
+    return repr(f"{name} == {value!r}")
+
+
+def few_sizes(table: RunTable) -> Findings:
+    """A law in N takes three sizes at least, and one in N and D several token counts."""
+    name = next((size for size in SIZES if table.has(size)), None)
+    values = numbers(table, name) if name else None
+    if name is None or values is None:
+        return
+    count = len(np.unique(values[np.isfinite(values)]))
+    if count < FEWEST_SIZES:
+        yield Finding(
+            severity="error", name="fewer than three sizes", rows=(),
+            fact=f"There are {count} different values of {name}; an exponent in N and an offset "
+            f"take at least {FEWEST_SIZES}.",
+            mend="Add runs of other sizes; a factor of 30 between smallest and largest serves "
+            "well.",
+        )  # fmt: skip
+
+
+def one_token_count(table: RunTable) -> Findings:
+    """With D the same everywhere, B / D**beta is a constant that E absorbs."""
+    tokens = numbers(table, "tokens")
+    if tokens is None:
+        return
+    final = finals_mask(table)
+    used = tokens[final if final.any() else slice(None)]
+    distinct = np.unique(used[np.isfinite(used)])
+    if len(distinct) == 1 and len(used) > 1:
+        yield Finding(
+            severity="warning", name="one value of tokens", rows=(),
+            fact=f"Every finished run saw {distinct[0]:.4g} tokens: E and B / D**beta cannot be "
+            "told apart.",
+            mend="Add runs with other token budgets, or fit a law in N alone.",
+        )  # fmt: skip
+
+
+def curves_without_runs(table: RunTable) -> Findings:
+    """Rows that share a size yet were each taken for a run of their own."""
+    assumed = any("each row is its own run" in text for text in table.assumptions)
+    name = next((size for size in SIZES if table.has(size)), None)
+    if not assumed or name is None or not (table.has("step") or table.has("tokens")):
+        return
+    size = table.frame[name].n_unique()
+    if len(table) >= 10 * size:
+        yield Finding(
+            severity="warning", name="checkpoints taken for runs", rows=(),
+            fact=f"Without run_id, {len(table)} rows of {size} sizes count as {len(table)} "
+            "independent runs.",
+            mend="If they are checkpoints of the same runs, add a column run_id: intervals are "
+            "too narrow otherwise.",
+        )  # fmt: skip

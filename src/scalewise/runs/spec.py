@@ -1,0 +1,96 @@
+"""What a training run should be, before it exists: plans emit it, the trainer obeys it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from scalewise.core.errors import UsageError
+from scalewise.core.shape import ModelShape
+
+Schedule = Literal["constant", "wsd", "cosine", "linear"]
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One training run of one model, complete enough to be repeated to the bit.
+
+    ``token_budgets`` are the points (in tokens) at which a finished model is wanted. Under the
+    ``wsd`` schedule one trunk at constant rate serves them all: before each budget a branch
+    leaves the trunk and decays over the last ``decay_fraction`` of that budget's steps. Other
+    schedules take a single budget.
+    """
+
+    run_id: str
+    shape: ModelShape
+    token_budgets: tuple[int, ...]
+    batch_tokens: int
+    lr_peak: float
+    schedule: Schedule = "wsd"
+    warmup_steps: int = 100
+    decay_fraction: float = 0.2
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    grad_clip: float = 1.0
+    seed: int = 0
+    family: str = ""
+    corpus: str = "stdlib"
+    tokenizer: str = "bytes"
+    eval_tokens: int = 262_144
+    eval_points: int = 24
+    precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        if not self.token_budgets or list(self.token_budgets) != sorted(set(self.token_budgets)):
+            raise UsageError(
+                f"Run {self.run_id!r} has token_budgets={self.token_budgets}.",
+                hint="Give one or more token counts, ascending and without repeats.",
+            )
+        if self.schedule != "wsd" and len(self.token_budgets) > 1:
+            raise UsageError(
+                f"Run {self.run_id!r} asks for {len(self.token_budgets)} budgets of a "
+                f"{self.schedule!r} schedule.",
+                hint="Only 'wsd' can branch; use one run per budget.",
+            )
+        if self.batch_tokens % self.shape.context_length:
+            raise UsageError(
+                f"Run {self.run_id!r} has batch_tokens={self.batch_tokens}, not a multiple of "
+                f"context_length={self.shape.context_length}.",
+                hint="A batch is a whole number of sequences.",
+            )
+        if self.token_budgets[0] < self.batch_tokens:
+            raise UsageError(
+                f"Run {self.run_id!r} has a budget of {self.token_budgets[0]} tokens, less than "
+                f"one batch of {self.batch_tokens}.",
+                hint="Raise the budget or shrink the batch.",
+            )
+        if not 0 < self.lr_peak < 10:
+            raise UsageError(
+                f"Run {self.run_id!r} has lr_peak={self.lr_peak}.",
+                hint="A peak learning rate lies between 0 and 10.",
+            )
+        if not 0 < self.decay_fraction <= 1:
+            raise UsageError(
+                f"Run {self.run_id!r} has decay_fraction={self.decay_fraction}.",
+                hint="The decayed share of a run lies in (0, 1].",
+            )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the longest budget."""
+        return self.token_budgets[-1]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer updates of the longest budget."""
+        return self.tokens // self.batch_tokens
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the result; the run's directory is named by it."""
+        facts = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]

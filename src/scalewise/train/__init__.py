@@ -1,0 +1,1 @@
+"""RunSpec -> small language model -> runs: the only room that imports torch."""

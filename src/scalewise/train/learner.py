@@ -1,0 +1,145 @@
+"""Weights, moments and the update: everything of a run that a checkpoint has to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalewise.core.errors import UsageError
+from scalewise.runs.spec import RunSpec
+from scalewise.train.batches import Tokens
+from scalewise.train.model import GROUPS, Group, Transformer, initial_weights
+from scalewise.train.shape import BASE_WIDTH
+
+CHUNK_TOKENS = 8192  # evaluation works through the validation set in pieces that fit the cache
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def device_named(name: str) -> torch.device:
+    """The device to train on. Raises UsageError for an accelerator that is not there."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"device={name!r}, but no GPU is visible.", hint="Use device='cpu'.")
+    return torch.device(name)
+
+
+class Learner:
+    """A model with its AdamW state.
+
+    Hidden matrices and the head learn at ``lr_peak * 32 / d_model``, embeddings, norms and biases
+    at ``lr_peak``, so that one peak serves every width (Yang et al. 2022, table 3, for Adam).
+    """
+
+    def __init__(self, spec: RunSpec, device: str = "cpu") -> None:
+        self._device = device_named(device)
+        self._spec = spec
+        self._model = Transformer(spec.shape, self._device)
+        first = initial_weights(spec.shape, spec.seed)
+        self._flat: dict[Group, Tensor] = {
+            group: torch.from_numpy(first[group]).to(self._device).requires_grad_()
+            for group in GROUPS
+        }
+        self._leaves = [leaf for leaf in self._flat.values() if leaf.numel()]
+        self._optimizer = self._adamw()
+        self._loss_sum = torch.zeros((), device=self._device)
+        self._loss_count = 0
+
+    def _adamw(self) -> torch.optim.AdamW:
+        spec = self._spec
+        width_ratio = BASE_WIDTH / spec.shape.d_model
+        groups = [
+            {
+                "params": [self._flat[group]],
+                "weight_decay": spec.weight_decay if group == "hidden" else 0.0,
+                "lr_scale": width_ratio if group == "hidden" else 1.0,
+            }
+            for group in GROUPS
+            if self._flat[group].numel()
+        ]
+        optimizer = torch.optim.AdamW(
+            groups, lr=0.0, betas=(spec.beta1, spec.beta2), eps=1e-8, fused=True
+        )
+        for leaf in self._leaves:
+            optimizer.state[leaf] = {
+                "step": torch.zeros((), device=self._device),
+                **{moment: torch.zeros_like(leaf) for moment in _MOMENTS},
+            }
+        return optimizer
+
+    def update(self, inputs: Tokens, targets: Tokens, lr: float) -> None:
+        """One optimizer update; never waits for the device."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        with torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
+        ):
+            loss = self._model.loss(self._flat, self._sent(inputs), self._sent(targets))
+        grads = torch.autograd.grad(loss, self._leaves)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        torch._foreach_mul_(grads, (self._spec.grad_clip / (norm + 1e-6)).clamp_(max=1.0))
+        for leaf, grad in zip(self._leaves, grads, strict=True):
+            leaf.grad = grad
+        self._optimizer.step()
+        self._loss_sum += loss.detach()
+        self._loss_count += 1
+
+    def mean_train_loss(self) -> float:
+        """Mean training loss since `restart_train_loss`, NaN once a loss was not finite."""
+        return float(self._loss_sum) / max(1, self._loss_count)
+
+    def restart_train_loss(self) -> None:
+        """Begin a new mean of the training loss."""
+        self._loss_sum.zero_()
+        self._loss_count = 0
+
+    @torch.no_grad()
+    def losses(self, inputs: Tokens, targets: Tokens) -> Tokens:
+        """Cross-entropy of every token, in nats, shape (windows, T)."""
+        per_chunk = max(1, CHUNK_TOKENS // inputs.shape[1])
+        pieces = []
+        for start in range(0, len(inputs), per_chunk):
+            chunk = inputs[start : start + per_chunk]
+            wanted = targets[start * inputs.shape[1] :][: chunk.size]
+            with torch.autocast(
+                self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
+            ):
+                logits = self._model.logits(self._flat, self._sent(chunk))
+            piece = torch.nn.functional.cross_entropy(
+                logits.float(), self._sent(wanted), reduction="none"
+            )
+            pieces.append(piece.cpu().numpy())
+        return np.concatenate(pieces).reshape(inputs.shape)
+
+    def _sent(self, tokens: Tokens) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """A copy of all that the next update depends on, by name."""
+        copies: dict[str, np.ndarray[Any, Any]] = {
+            "train_loss": np.array([float(self._loss_sum), self._loss_count], np.float64)
+        }
+        for group, leaf in self._flat.items():
+            copies[f"{group}.weight"] = leaf.detach().cpu().numpy().copy()
+            if leaf.numel():
+                state = self._optimizer.state[leaf]
+                for moment in _MOMENTS:
+                    copies[f"{group}.{moment}"] = state[moment].cpu().numpy().copy()
+                copies["updates"] = state["step"].cpu().numpy().copy()
+        return copies
+
+    @torch.no_grad()
+    def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Continue from what `arrays` returned."""
+        loss_sum, count = arrays["train_loss"]
+        self._loss_sum.fill_(float(loss_sum))
+        self._loss_count = int(count)
+        for group, leaf in self._flat.items():
+            leaf.copy_(torch.from_numpy(arrays[f"{group}.weight"]))
+            if leaf.numel():
+                state = self._optimizer.state[leaf]
+                for moment in _MOMENTS:
+                    state[moment].copy_(torch.from_numpy(arrays[f"{group}.{moment}"]))
+                state["step"].fill_(float(arrays["updates"]))

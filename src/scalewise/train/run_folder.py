@@ -1,0 +1,120 @@
+"""One run's folder: its spec, its rows so far, its checkpoints, and whether it is done.
+
+::
+
+    QUEUE/
+    ├── corpus.json                 the one corpus that all runs of the queue share
+    ├── tokens/FINGERPRINT-TOKENIZER/
+    ├── runs/RUN_ID-HASH/
+    │   ├── spec.json
+    │   ├── rows.jsonl              rewritten whole at every evaluation
+    │   ├── checkpoint-{a,b}.npz
+    │   ├── LOCK                    held by the process that is training it
+    │   └── DONE                    written last
+    └── runs.jsonl                  the rows of all finished runs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scalewise.core.errors import RunDataError, UsageError
+from scalewise.core.records import atomic_write, to_json
+from scalewise.runs.spec import RunSpec
+
+Row = dict[str, Any]
+
+
+class RunBusyError(UsageError):
+    """Another process is training this run."""
+
+
+class RunFolder:
+    """Paths and files of one run below a queue folder."""
+
+    def __init__(self, queue: Path, spec: RunSpec) -> None:
+        readable = re.sub(r"[^A-Za-z0-9._=-]+", "_", spec.run_id)[:60]
+        self.path = queue / "runs" / f"{readable}-{spec.fingerprint}"
+        self._spec = spec
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return (self.path / "DONE").exists()
+
+    def create(self) -> None:
+        """Make the folder and write down what it is for."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "spec.json").exists():
+            atomic_write(self.path / "spec.json", to_json(self._spec, indent=1))
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Replace the rows measured so far."""
+        atomic_write(self.path / "rows.jsonl", "".join(f"{to_json(row)}\n" for row in rows))
+
+    def rows(self) -> list[Row]:
+        """The rows measured so far; none before the first evaluation."""
+        path = self.path / "rows.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def finish(self, facts: Row) -> None:
+        """Mark the run as ended; it will not be trained again."""
+        atomic_write(self.path / "DONE", to_json(facts, indent=1))
+
+    def outcome(self) -> Row:
+        """What `finish` wrote."""
+        facts: Row = json.loads((self.path / "DONE").read_text(encoding="utf-8"))
+        return facts
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the run while it is trained.
+
+        The claim belongs to the process: it ends with it, however it ends, so no claim outlives
+        a killed process. Raises RunBusyError when another process holds it.
+        """
+        with (self.path / "LOCK").open("a+") as file:
+            _lock(file.fileno(), self.path.name)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+
+def _lock(descriptor: int, name: str) -> None:
+    if sys.platform == "win32":  # no advisory locks: one executor per queue is the user's care
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunBusyError(
+            f"Run {name} is being trained by another process.",
+            hint="Wait for it, or stop that process; its work is kept.",
+        ) from error
+
+
+def bind_corpus(queue: Path, fingerprint: str, name: str) -> None:
+    """Tie a queue to one corpus. Raises RunDataError when it is tied to another one."""
+    path = queue / "corpus.json"
+    if not path.exists():
+        queue.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, to_json({"fingerprint": fingerprint, "name": name}))
+        return
+    bound = json.loads(path.read_text())
+    if bound["fingerprint"] != fingerprint:
+        raise RunDataError(
+            f"This folder holds runs on corpus {bound['name']!r} ({bound['fingerprint']}), and the "
+            f"new ones are on {name!r} ({fingerprint}); their losses cannot be compared.",
+            hint="Use another folder for another corpus.",
+        )

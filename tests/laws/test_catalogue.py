@@ -43,9 +43,9 @@ def test_unknown_constants_are_refused_with_the_nearest_ones() -> None:
 
 
 def test_a_law_and_a_set_of_constants_are_not_taken_for_each_other() -> None:
-    with pytest.raises(LawError, match="set of constants, not a law. Its law is 'chinchilla'"):
+    with pytest.raises(LawError, match=r"constants, not a law\. Its law is 'chinchilla'"):
         law_from("besiroglu2024")
-    with pytest.raises(LawError, match="not a set of constants. Published for it: hoffmann2022"):
+    with pytest.raises(LawError, match=r"not a set of constants\. Published for it: hoffmann2022"):
         published_named("chinchilla")
     with pytest.raises(LawError, match="None is published for it"):
         published_named("power")

@@ -1,4 +1,4 @@
-"""The contract of a law. A law is held to it by being in the catalogue, with nothing to register."""
+"""The contract that each law is held to by being in the catalogue, with nothing to register."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def test_its_derived_units_absorb_a_change_of_the_unit_of_any_input(
 
 
 @every_theta
-def test_it_is_finite_and_positive_and_more_of_anything_never_hurts(
-    law: Law, theta: Theta
-) -> None:
+def test_it_is_finite_and_positive_and_more_of_anything_never_hurts(law: Law, theta: Theta) -> None:
     inputs = grid(law)
     value = law.value(theta, **inputs)
     assert np.isfinite(value).all()

@@ -103,9 +103,7 @@ def test_a_form_that_holds_in_one_unit_only_says_so(text: str) -> None:
         ("E + A * B / N**a + G / D**d", "A and B"),
     ],
 )
-def test_constants_that_no_data_could_tell_apart_are_refused_by_name(
-    text: str, names: str
-) -> None:
+def test_constants_that_no_data_could_tell_apart_are_refused_by_name(text: str, names: str) -> None:
     with pytest.raises(FormulaError, match=f"No data can tell {names} apart"):
         law_from_formula(text)
 
@@ -144,7 +142,7 @@ def test_what_is_no_law_is_refused_with_the_reason(text: str, message: str) -> N
 
 
 def test_with_stated_inputs_a_forgotten_one_is_not_taken_for_a_constant() -> None:
-    with pytest.raises(FormulaError, match="D in .* no input of this law"):
+    with pytest.raises(FormulaError, match=r"D in .* no input of this law"):
         law_from_formula("E + A / N**a + B / D**b", {"N": "params_nonembed"})
 
 

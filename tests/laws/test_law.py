@@ -50,8 +50,8 @@ def test_published_constants_must_be_complete_and_inside_the_bounds() -> None:
     source = Source(key="someone")
     with pytest.raises(LawError, match="Give each constant one value"):
         law(published=(Published(key="p", theta={"E": 1.0}, source=source),))
+    theta = {"E": 1.0, "A": 2.0, "alpha": 7.0}
     with pytest.raises(LawError, match="alpha=7, outside the bounds"):
-        theta = {"E": 1.0, "A": 2.0, "alpha": 7.0}
         law(published=(Published(key="p", theta=theta, source=source),))
 
 

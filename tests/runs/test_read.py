@@ -14,8 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from scalewise.core.errors import RunDataError, UsageError
-from scalewise.runs.columns import ALIASES, COLUMNS
+from scalewise.core.errors import RunDataError
 from scalewise.runs.read import read_runs
 from tests.shared_data import shared_table
 
@@ -65,110 +64,6 @@ def test_every_kind_of_source_gives_the_same_table(tmp_path: Path) -> None:
     ]
     hashes = {read_runs(source).sha256 for source in sources}
     assert len(hashes) == 1
-
-
-def test_foreign_names_are_mapped_and_the_mapping_is_shown() -> None:
-    runs = read_runs(COLUMNS_OF_THREE)
-    assert runs.mapping == {"params": "N", "tokens": "D", "loss": "val_loss"}
-    assert "params <- N" in runs.describe()
-    assert "note" in runs.columns
-
-
-@pytest.mark.parametrize(
-    ("foreign", "canonical"),
-    [
-        ("n_params", "params"),
-        ("num_params", "params"),
-        ("model_size", "params"),
-        ("parameters", "params"),
-        ("non_embedding_params", "params_nonembed"),
-        ("n_tokens", "tokens"),
-        ("train_tokens", "tokens"),
-        ("C", "flops"),
-        ("compute", "flops"),
-        ("valid_loss", "loss"),
-        ("Eval/Loss", "loss"),
-        ("validation_loss", "loss"),
-        ("cross_entropy", "loss"),
-        ("_step", "step"),
-        ("data", "corpus"),
-        ("seq_len", "context_length"),
-    ],
-)
-def test_a_common_foreign_name_is_known(foreign: str, canonical: str) -> None:
-    values: list[Any] = ["c4"] if COLUMNS[canonical].kind == "text" else [3.0]
-    other = {"flops": [1e15]} if canonical != "flops" else {"params": [1e6]}
-    assert read_runs({foreign: values, **other}).mapping[canonical] == foreign
-
-
-def test_no_alias_leads_from_one_parameter_count_to_another() -> None:
-    for alias, name in ALIASES.items():
-        if "embed" in alias and "dim" not in alias:
-            assert name == "params_nonembed"
-        if name in ("params", "params_active"):
-            assert "embed" not in alias
-
-
-def test_two_candidates_for_the_loss_are_an_error_that_names_both() -> None:
-    with pytest.raises(RunDataError, match=r"'val_loss', 'test_loss' could each be 'loss'") as e:
-        read_runs({"N": [1e6], "val_loss": [3.0], "test_loss": [3.1]})
-    assert "--map loss=val_loss" in e.value.hint
-
-
-def test_loss_beside_a_held_out_loss_may_be_the_training_loss_and_is_an_error() -> None:
-    with pytest.raises(RunDataError, match="may be the training loss"):
-        read_runs({"N": [1e6], "loss": [2.9], "eval_loss": [3.1]})
-
-
-def test_an_explicit_mapping_wins_and_keeps_what_it_passes_over() -> None:
-    source = {"N": [1e6], "loss": [2.9], "eval_loss": [3.1]}
-    runs = read_runs(source, mapping={"loss": "eval_loss"})
-    assert runs.column("loss").tolist() == [3.1]
-    assert runs.column("loss_as_read").tolist() == [2.9]
-    assert any("loss_as_read" in text for text in runs.assumptions)
-    assert read_runs(runs.frame).column("loss").tolist() == [3.1]
-
-
-def test_a_column_of_the_canonical_name_wins_over_its_aliases_and_that_is_recorded() -> None:
-    runs = read_runs({"params": [1e6], "num_params": [9e5], "loss": [3.0]})
-    assert runs.column("params").tolist() == [1e6]
-    assert runs.column("num_params").tolist() == [9e5]
-    assert any("'num_params' kept as extra" in text for text in runs.assumptions)
-
-
-def test_params_are_never_taken_for_params_nonembed() -> None:
-    runs = read_runs({"non_embedding_params": [1e6], "tokens": [2e7], "loss": [3.0]})
-    assert runs.has("params_nonembed")
-    assert not runs.has("params")
-    assert not runs.has("flops")
-    with pytest.raises(RunDataError, match="whose name says 'params_nonembed'"):
-        read_runs({"params_nonembed": [1e6], "loss": [3.0]}, mapping={"params": "params_nonembed"})
-    with pytest.raises(RunDataError, match="both 'params' and 'params_nonembed' from 'N'"):
-        read_runs({"N": [1e6]}, mapping={"params": "N", "params_nonembed": "N"})
-
-
-def test_the_user_may_say_what_a_loose_count_counts_and_it_is_recorded() -> None:
-    runs = read_runs({"params": [1e6], "loss": [3.0]}, mapping={"params_nonembed": "params"})
-    assert runs.column("params_nonembed").tolist() == [1e6]
-    assert not runs.has("params")
-    assert any("because the mapping says" in text for text in runs.assumptions)
-
-
-def test_a_mapping_to_a_missing_column_lists_those_present() -> None:
-    with pytest.raises(RunDataError, match="'n_parms', which is not a column") as error:
-        read_runs({"n_params": [1e6], "loss": [3.0]}, mapping={"params": "n_parms"})
-    assert "Did you mean 'n_params'?" in error.value.hint
-    assert "'loss'" in error.value.hint
-
-
-def test_a_mapping_of_an_unknown_word_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="Did you mean 'params'"):
-        read_runs({"x": [1e6]}, mapping={"parms": "x"})
-
-
-def test_a_mapping_written_the_wrong_way_round_is_told_so() -> None:
-    with pytest.raises(UsageError, match="other way round: params=x"):
-        read_runs({"x": [1e6]}, mapping={"x": "params"})
 
 
 def test_perplexity_is_converted_and_recorded() -> None:
@@ -282,6 +177,37 @@ def test_a_mixed_pandas_column_is_read() -> None:
     assert runs.column("params").tolist() == [1e6, 2e6]
 
 
+def test_columns_of_any_other_type_are_kept_as_numbers_or_text() -> None:
+    frame = pl.DataFrame(
+        {
+            "N": pl.Series(["1.5", "2.5"]).cast(pl.Decimal(10, 1)),
+            "loss": pl.Series([3.0, 2.5], dtype=pl.Float32),
+            "corpus": pl.Series(["c4", "pile"], dtype=pl.Categorical),
+            "took": pl.Series([1, 2]).cast(pl.Duration("ms")),
+            "when": pl.Series([1, 2]).cast(pl.Datetime("ms")),
+            "tags": [["a"], ["b", "c"]],
+        }
+    )
+    runs = read_runs(frame)
+    assert runs.column("params").tolist() == [1.5, 2.5]
+    assert runs.text("corpus") == ("c4", "pile")
+    assert {str(runs.frame.schema[name]) for name in ("took", "when", "tags")} == {"String"}
+
+
+def test_a_dataframe_that_repeats_a_name_is_refused() -> None:
+    frame = pd.DataFrame([[1e6, 2e6, 3.0]], columns=["N", "N", "loss"])
+    with pytest.raises(RunDataError, match="more than one column named 'N'"):
+        read_runs(frame)
+
+
+def test_a_table_read_again_under_another_mapping_keeps_what_it_assumed() -> None:
+    runs = read_runs({"N": [1e6], "D": [2e7], "loss": [3.0], "loss_b": [2.0]})
+    again = read_runs(runs, mapping={"loss": "loss_b"})
+    assert again.column("loss").tolist() == [2.0]
+    assert again.source == runs.source
+    assert again.assumptions[: len(runs.assumptions)] == runs.assumptions
+
+
 def test_huge_integers_become_floats() -> None:
     runs = read_runs([{"N": 10**6, "C": 10**25, "loss": 3.0}, {"N": 10**400, "loss": 3.0}])
     assert runs.column("flops")[0] == 1e25
@@ -320,75 +246,6 @@ def test_semicolons_marks_of_order_and_blank_lines_are_survived(tmp_path: Path) 
     assert runs.column("loss").tolist() == [3.0, 2.9]
     assert runs.text("corpus")[0] == "Größe 大"
     assert "cells are separated by ';'" in runs.assumptions
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("empty.csv", b"", "is empty"),
-        ("blank.jsonl", b"\n \n", "is empty"),
-        ("header.csv", b"N,loss\n", "holds no rows: 'N', 'loss'"),
-        ("noise.csv", bytes(range(256)) * 4, "not text in UTF-8|binary file"),
-        ("nul.csv", b"N,loss\n1\x00,2\n", "NUL bytes"),
-        ("noise.parquet", b"not parquet at all", "begins with b'not parq'"),
-        ("cut.parquet", b"PAR1" + b"\x15" * 40, "damaged Parquet"),
-        ("packed.csv", b"\x1f\x8b\x08" + b"x" * 20, "compressed"),
-        ("wide.csv", b"N,loss\n1e6,3\n1e6,3,4\n", r"Line 3 of .* has 3 cells under 2 columns"),
-        ("twice.csv", b"N,N\n1e6,3\n", "more than one column named 'N'"),
-        ("quote.csv", b'N,loss\n1e6,"3\n', "odd number of quotation marks"),
-        ("text.txt", b"dear reader,\nthis is a letter\n", "none of the columns of a run table"),
-        ("bad.jsonl", b'{"N": 1}\n{"N": \n', "Line 2 of .* is not JSON"),
-        ("list.jsonl", b"[1, 2]", "Record 1 of .* is 1, not an object"),
-        ("deep.json", b"[" * 100_000, "is not JSON"),
-        ("word.jsonl", b"hello", "holds no JSON object"),
-    ],
-)
-def test_an_unreadable_file_is_a_clear_error(
-    tmp_path: Path, name: str, content: bytes, message: str
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(RunDataError, match=message) as error:
-        read_runs(path)
-    assert error.value.hint
-
-
-def test_a_file_under_a_wrong_extension_is_read_as_what_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "runs.csv"
-    pl.DataFrame(COLUMNS_OF_THREE).write_parquet(path)
-    runs = read_runs(path)
-    assert len(runs) == 3
-    assert any("was read as Parquet" in text for text in runs.assumptions)
-
-
-def test_a_folder_a_missing_file_and_an_address_are_clear_errors(tmp_path: Path) -> None:
-    (tmp_path / "runs.csv").write_text("N,loss\n1e6,3\n")
-    with pytest.raises(RunDataError, match=r"is a folder. .*'runs.csv'"):
-        read_runs(tmp_path)
-    with pytest.raises(RunDataError, match=r"There is no file .*Tables in that folder: 'runs.csv'"):
-        read_runs(tmp_path / "run.csv")
-    with pytest.raises(RunDataError, match="is an address"):
-        read_runs("https://example.org/runs.csv")
-
-
-@pytest.mark.parametrize("source", [3, None, b"N,loss", {1, 2}])
-def test_what_is_no_table_is_a_clear_error(source: object) -> None:
-    with pytest.raises(RunDataError, match="Runs cannot be read from"):
-        read_runs(source)
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ({"N": 3.0}, "is one value, not a list"),
-        ({"N": [1.0], "loss": [1.0, 2.0]}, "differ in length"),
-        ([], "holds no rows"),
-        ({}, "holds no rows and no columns"),
-    ],
-)
-def test_a_malformed_mapping_is_a_clear_error(source: object, message: str) -> None:
-    with pytest.raises(RunDataError, match=message):
-        read_runs(source)
 
 
 def test_one_row_is_a_table() -> None:

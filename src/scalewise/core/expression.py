@@ -119,9 +119,9 @@ def _convert(node: ast.expr, text: str, depth: int) -> Expression:
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
             parts = (_convert(left, text, depth + 1), _convert(right, text, depth + 1))
             return _checked(Expression(_OPERATORS[type(operator)], parts), text)
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
-            len(args) == FUNCTIONS.get(name) and not any(isinstance(a, ast.Starred) for a in args)
-        ):
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if len(args) == FUNCTIONS.get(
+            name
+        ) and not any(isinstance(a, ast.Starred) for a in args):
             called = Expression(name, tuple(_convert(a, text, depth + 1) for a in args))
             return _checked(called, text)
     raise _refusal(node, text)
@@ -196,8 +196,10 @@ def _size(exponent: Expression) -> float:
             return 1.0
         case "*", [a, b]:
             return a * b
-        case "/", [a, b]:
-            return a if exponent.parts[1].names else a / b
+        case "/", [a, b] if not exponent.parts[1].names:
+            return a / b if b else np.inf
+        case "/", [a, _]:
+            return a
         case _, sizes:
             return sum(sizes)
 
@@ -381,33 +383,3 @@ def _sum(a: Gradient, by_a: Any, b: Gradient, by_b: Any) -> Gradient:
     for k, d in b.items():
         out[k] = out[k] + d * by_b if k in out else d * by_b
     return out
-
-
-def linear_names(node: Expression, candidates: frozenset[str]) -> frozenset[str]:
-    """Those of ``candidates`` in which the formula is jointly linear.
-
-    >>> sorted(linear_names(parse("E + A / N**alpha"), frozenset({"E", "A", "alpha"})))
-    ['A', 'E']
-    """
-    kept: frozenset[str] = frozenset()
-    for name in sorted(candidates):
-        if _degree(node, kept | {name}) is not None:
-            kept |= {name}
-    return kept
-
-
-def _degree(node: Expression, names: frozenset[str]) -> int | None:
-    """0 or 1 if the node is a polynomial of that degree in ``names``, None if it is neither."""
-    if not node.names & names:
-        return 0
-    degrees = [_degree(part, names) for part in node.parts]
-    match node.kind:
-        case "name":
-            return 1
-        case "+" | "-" | "neg" if None not in degrees:
-            return 1
-        case "*" if None not in degrees and degrees in ([0, 1], [1, 0]):
-            return 1
-        case "/" if degrees == [1, 0]:
-            return 1
-    return None

@@ -54,10 +54,10 @@ def rho(residuals: Array, delta: Array | float) -> Array:
     [0.125, 1.5]
     """
     size = np.abs(residuals)
-    if np.isscalar(delta):
+    if isinstance(delta, int | float):
         if delta == 0:
             return size
-        if np.isinf(float(delta)):
+        if np.isinf(delta):
             return size * size
     inside = np.minimum(size, delta)
     return inside * (size - 0.5 * inside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,20 @@ def _check_level(level: float) -> None:
 
 
 def _t_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t distribution."""
-    from scipy.special import stdtrit
+    """Quantile of Student's t: exact for 1 and 2 degrees, else Cornish-Fisher's expansion.
 
-    return float(stdtrit(degrees, probability))
+    Within 0.5 % of the exact value between 1 % and 99 % from 3 degrees on; SciPy's own would cost
+    more CPU to import than a whole prediction takes.
+    """
+    if degrees == 1:
+        return float(np.tan(np.pi * (probability - 0.5)))
+    if degrees == 2:
+        return float((2 * probability - 1) / np.sqrt(2 * probability * (1 - probability)))
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / degrees**power for power, term in enumerate(terms, start=1))

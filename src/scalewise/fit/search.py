@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.lad import vertex
-from scalewise.fit.solver import Minimum, minimise
+from scalewise.fit.solver import RELATIVE_DECREASE, Minimum, minimise
 from scalewise.fit.space import Space
-from scalewise.fit.starts import SCATTERED, starts
+from scalewise.fit.starts import starts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -53,12 +53,27 @@ class Optimum:
     certificate: Certificate
 
 
-def search(space: Space, observed: Array, weights: Array) -> Optimum:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How wide and deep a search is: starts scored, starts descended, and when to stop."""
+
+    screened: int
+    refined: int
+    tolerance: float
+
+
+THOROUGH = Effort(screened=256, refined=16, tolerance=RELATIVE_DECREASE)
+QUICK = Effort(screened=96, refined=4, tolerance=1e-7)  # for the many fits of a backtest
+
+
+def search(space: Space, observed: Array, weights: Array, effort: Effort = THOROUGH) -> Optimum:
     """Find the global optimum; ``observed`` is on the scale of the residuals."""
-    begin = starts(space, observed, weights)
+    begin = starts(space, observed, weights, screened=effort.screened, refined=effort.refined)
     with np.errstate(all="ignore"):
-        rough = minimise(space, begin, observed, weights, delta=np.inf, max_iterations=40)
-    found = descend(space, rough.q, observed, weights)
+        rough = minimise(
+            space, begin, observed, weights, delta=np.inf, max_iterations=40, tolerance=1e-6
+        )
+    found = descend(space, rough.q, observed, weights, tolerance=effort.tolerance)
     best = int(np.argmin(found.objective))
     q, exact = found.q[best], False
     if space.objective.delta == 0:
@@ -71,7 +86,7 @@ def search(space: Space, observed: Array, weights: Array) -> Optimum:
         objective=value,
         converged=bool(found.converged[same].any()) or exact,
         certificate=Certificate(
-            screened=SCATTERED,
+            screened=effort.screened,
             refined=len(begin),
             agreeing=int(same.sum()),
             basins=_basins(space, found, same),
@@ -80,7 +95,14 @@ def search(space: Space, observed: Array, weights: Array) -> Optimum:
     )
 
 
-def descend(space: Space, q: Array, observed: Array, weights: Array) -> Minimum:
+def descend(
+    space: Space,
+    q: Array,
+    observed: Array,
+    weights: Array,
+    *,
+    tolerance: float = RELATIVE_DECREASE,
+) -> Minimum:
     """Descend from each ``q`` (S, p), with delta lowered step by step to the objective's own.
 
     Each stage starts in the region where the next is smooth; jumping straight to a small delta
@@ -94,7 +116,7 @@ def descend(space: Space, q: Array, observed: Array, weights: Array) -> Minimum:
         while np.isfinite(target) and delta > 1.5 * target:
             q = minimise(space, q, observed, weights, delta=delta, max_iterations=8).q
             delta *= 0.25
-    return minimise(space, q, observed, weights, delta=target)
+    return minimise(space, q, observed, weights, delta=target, tolerance=tolerance)
 
 
 def _basins(space: Space, found: Minimum, same: Array) -> tuple[Basin, ...]:

@@ -41,6 +41,7 @@ def minimise(
     *,
     delta: float,
     max_iterations: int = 200,
+    tolerance: float = RELATIVE_DECREASE,
 ) -> Minimum:
     """Minimise from each start ``q`` (S, p); ``observed`` and ``weights`` are (n,) or (S, n)."""
     count = len(q)
@@ -50,7 +51,7 @@ def minimise(
     converged = np.zeros(count, dtype=bool)
     active = np.arange(count)
     with np.errstate(all="ignore"):
-        state = _State(space, q, observed, weights, delta)
+        state = _State(space, q, observed, weights, delta, tolerance)
         for _ in range(max_iterations):
             finished, failed = state.advance()
             done = finished | failed
@@ -70,9 +71,15 @@ class _State:
     """The problems still being solved; rows leave it as they finish."""
 
     def __init__(
-        self, space: Space, q: Array, observed: Array, weights: Array, delta: float
+        self,
+        space: Space,
+        q: Array,
+        observed: Array,
+        weights: Array,
+        delta: float,
+        tolerance: float,
     ) -> None:
-        self.space, self.delta = space, delta
+        self.space, self.delta, self.tolerance = space, delta, tolerance
         self.q = np.clip(q, space.low, space.high)
         self.observed, self.weights = observed, weights
         self.residuals, self.jacobian = space.residuals(self.q, observed)
@@ -98,7 +105,7 @@ class _State:
         diagonal = np.einsum("spp->sp", majorised)
         scale = np.sqrt(np.maximum(diagonal, 1e-300))
         possible = _decrease(gradient, majorised, blocked, scale)
-        small = possible <= RELATIVE_DECREASE * self.value + ROUNDING * self.weights.sum(axis=1)
+        small = possible <= self.tolerance * self.value + ROUNDING * self.weights.sum(axis=1)
         damped = exact + self.damping[:, None, None] * majorised
         step = -_solve(damped, gradient, blocked, scale, ridge=1e-3 * self.damping + 1e-14)
         longest = np.max(np.abs(step), axis=1, keepdims=True)

@@ -111,7 +111,11 @@ def space_of(
                 f"Law {law.key!r} has no constant {name!r}.",
                 hint=f"It has {', '.join(law.constant_names)}.",
             )
-    unit = {s: float(np.exp(np.mean(np.log(x)))) for s, x in points.inputs.items()}
+    # A law such as E - k * log(N) cannot absorb a change of unit in its constants: leave it be.
+    unit = {
+        s: float(np.exp(np.mean(np.log(x)))) if law.is_unit_free else 1.0
+        for s, x in points.inputs.items()
+    }
     dimensions = law.dimensions
     stated = {c.name: fixed_bounds(c.name, c.bounds, bounds, fixed) for c in law.constants}
     for constant in law.constants:

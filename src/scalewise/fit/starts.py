@@ -18,16 +18,14 @@ from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-SCATTERED = 256
-KEPT = 16
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 _EXPONENTS = (0.03, 1.6)  # published scaling exponents lie well inside
 _LOG_SCALES = (-2.0, 40.0)  # of a constant such as N_c in units of the typical N
 
 
-def starts(space: Space, observed: Array, weights: Array) -> Array:
-    """Screened starting coordinates, shape (KEPT or fewer, p)."""
-    cloud = _cloud(space, observed)
+def starts(space: Space, observed: Array, weights: Array, *, screened: int, refined: int) -> Array:
+    """The best of ``screened`` starting coordinates, shape (``refined`` or fewer, p)."""
+    cloud = _cloud(space, observed, screened)
     with np.errstate(all="ignore"):
         cloud = _with_linear_constants(space, cloud, observed, weights)
         predicted = space.predicted(cloud)
@@ -38,21 +36,21 @@ def starts(space: Space, observed: Array, weights: Array) -> Array:
     score = np.where(np.isfinite(score), score, np.inf)
     order = np.argsort(score, kind="stable")
     order = order[np.isfinite(score[order])]
-    return cloud[_spread(space, cloud, order)]
+    return cloud[_spread(order, refined)]
 
 
-def _spread(space: Space, cloud: Array, order: Array) -> Array:
+def _spread(order: Array, count: int) -> Array:
     """Half the best starts, half the best of a thinned cloud, so that no basin is forgotten."""
-    best = order[: KEPT // 2]
-    rest = order[KEPT // 2 :]
-    stride = max(1, len(rest) // (4 * (KEPT - len(best))))
-    return np.concatenate([best, rest[::stride][: KEPT - len(best)]])
+    best = order[: count // 2]
+    rest = order[count // 2 :]
+    stride = max(1, len(rest) // (4 * (count - len(best))))
+    return np.concatenate([best, rest[::stride][: count - len(best)]])
 
 
-def _cloud(space: Space, observed: Array) -> Array:
-    """Halton points over the box of plausible values, in coordinates, shape (SCATTERED, p)."""
+def _cloud(space: Space, observed: Array, screened: int) -> Array:
+    """Halton points over the box of plausible values, in coordinates, shape (screened, p)."""
     level = float(np.min(np.exp(observed) if space.objective.in_logs else observed))
-    count = SCATTERED if (space.free & ~_is_linear(space)).any() else 1
+    count = screened if (space.free & ~_is_linear(space)).any() else 1
     cloud = np.empty((count, len(space.names)))
     for i, constant in enumerate(space.law.constants):
         u = _halton(count, _PRIMES[i % len(_PRIMES)])

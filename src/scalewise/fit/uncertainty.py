@@ -9,7 +9,7 @@ with Webb's six points: Cameron, Gelbach & Miller 2008; Webb 2014).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+Resampling = Literal["refit", "asymptotic"]
+
 FEW_RUNS = 40
 _WEBB = np.sqrt(np.array([0.5, 1.0, 1.5]))
+_ENOUGH = 1e-8  # a resample need not be solved more finely than it is drawn
 _CHUNK = 2_000_000  # numbers per array, to bound memory
 
 
@@ -32,7 +35,7 @@ class Resamples:
     failed: int
 
 
-def bootstrap(
+def refitted(
     space: Space,
     q: Array,
     observed: Array,
@@ -59,12 +62,42 @@ def bootstrap(
         else:
             draws = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=size)
             y, w = np.broadcast_to(observed, (size, len(fitted))), weights * draws[:, cluster]
-        found = descend(space, np.repeat(q[None], size, axis=0), y, w)
+        found = descend(space, np.repeat(q[None], size, axis=0), y, w, tolerance=_ENOUGH)
         good = np.isfinite(found.objective)
         failed += int((~found.converged).sum())
         parts.append(found.q[good])
     method = "wild cluster bootstrap by run" if wild else "pairs bootstrap by run"
     return Resamples(np.concatenate(parts) if parts else np.empty((0, len(q))), method, failed)
+
+
+def asymptotic(
+    space: Space,
+    q: Array,
+    observed: Array,
+    weights: Array,
+    cluster: Array,
+    *,
+    count: int,
+    seed: int,
+) -> Resamples:
+    """Draw coordinates from the cluster-robust normal approximation at the optimum.
+
+    Residuals are scaled up by their leverage and by the number of runs (CR2-like), so that few
+    runs give wide draws.
+    """
+    rng = np.random.default_rng(seed)
+    runs = len(np.unique(cluster))
+    residuals, jacobian = space.residuals(q[None], observed[None])
+    open_ = space.free & (q > space.low) & (q < space.high)
+    slopes = jacobian[0] * open_[:, None]
+    bread = np.linalg.pinv((slopes * weights) @ slopes.T, rcond=1e-12, hermitian=True)
+    scores = slopes * weights * residuals[0] / np.sqrt(1.0 - leverage(slopes, weights))
+    by_run = np.zeros((runs, len(q)))
+    np.add.at(by_run, cluster, scores.T)
+    # Summing each run's score under random signs has exactly the sandwich covariance.
+    signs = rng.standard_normal((count, runs)) * np.sqrt(runs / max(runs - 1, 1))
+    draws = np.clip(q + signs @ by_run @ bread, space.low, space.high)
+    return Resamples(draws, "normal approximation, clustered by run", 0)
 
 
 def leverage(jacobian: Array, weights: Array) -> Array:

@@ -99,4 +99,5 @@ def law_from(text_or_key: str) -> Law:
 
 def _nearest(key: str, known: Mapping[str, object], what: str) -> str:
     close = get_close_matches(key, known, n=1)
-    return f"Did you mean {close[0]!r}? " * bool(close) + f"Known {what}: {', '.join(known)}."
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}Known {what}: {', '.join(known)}."

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from scalewise.core.errors import FormulaError
-from scalewise.core.expression import Expression, linear_names, parse, render, walk
+from scalewise.core.expression import Expression, parse, render, walk
 from scalewise.laws.dimensions import constant_dimensions, names_in_exponents
 from scalewise.laws.identifiability import inseparable_constants
 from scalewise.laws.law import Constant, Law, Role
+from scalewise.laws.linearity import linear_names
 
 MAX_CONSTANTS = 12
 

@@ -10,10 +10,11 @@ import re
 from scalewise.core.expression import Expression, precedence
 from scalewise.laws.law import Law
 
-_GREEK = frozenset(
-    "alpha beta gamma delta zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
-    "phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
-)
+_GREEK = (
+    "alpha", "beta", "gamma", "delta", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma",
+    "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
+)  # fmt: skip
 _NAMES = {"eps": r"\varepsilon", "epsilon": r"\varepsilon"} | {g: rf"\{g}" for g in _GREEK}
 _QUANTITIES = {"loss": "L", "error": r"\mathrm{Err}"}
 
@@ -87,9 +88,8 @@ def _product(left: Expression, right: Expression) -> str:
 
 def _power(base: Expression, exponent: Expression) -> str:
     shown = expression_latex(base)
-    if base.kind not in ("name", "number") or precedence(base) == 3:
-        shown = rf"\left({shown}\right)"
-    elif base.kind == "number" and "e" in repr(base.number):
+    is_digits = base.kind == "number" and shown.replace(".", "").isdigit()
+    if base.kind != "name" and not is_digits:
         shown = rf"\left({shown}\right)"
     return f"{shown}^{{{expression_latex(exponent)}}}"
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.core.errors import LawError
-from scalewise.core.expression import Expression, as_float, linear_names, parse, program
+from scalewise.core.expression import Expression, as_float, parse, program
 from scalewise.laws.dimensions import carriers, constant_dimensions, is_unit_free, render_unit
+from scalewise.laws.linearity import linear_names
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Theta = Mapping[str, Any]

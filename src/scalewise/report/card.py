@@ -122,6 +122,7 @@ class Panel:
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+    height: Literal["tall", "short"] = "tall"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import RunDataError, UsageError
@@ -17,7 +16,7 @@ _MISSING = ["", "na", "n/a", "null", "none"]
 _TRUE = ["true", "t", "yes", "y", "1", "1.0"]
 _FALSE = ["false", "f", "no", "n", "0", "0.0"]
 _COUNTED = ("count", "tokens", "steps", "FLOP")
-_LEADING_ZERO = re.compile(r"[+-]?0\d")
+_LEADING_ZERO = r"^[+-]?0\d"
 
 
 def simplify(series: pl.Series) -> pl.Series:
@@ -37,7 +36,7 @@ def simplify(series: pl.Series) -> pl.Series:
         return series.cast(pl.Float64)
     if kind == pl.Null:
         return series.cast(pl.String)
-    if kind.is_nested() or kind in (pl.Object, pl.Binary):
+    if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Duration):
         return pl.Series(series.name, [None if v is None else str(v) for v in series], pl.String)
     return series.cast(pl.String)
 
@@ -66,7 +65,7 @@ def guessed(series: pl.Series) -> pl.Series:
         return series
     if filled.is_in(["true", "false", "True", "False"]).all():
         return cells.is_in(["true", "True"]).set(cells.is_null(), None)
-    if filled.str.contains(_LEADING_ZERO.pattern).any():
+    if filled.str.contains(_LEADING_ZERO).any():
         return series
     for number in (pl.Int64, pl.Float64):
         cast = cells.str.strip_chars().cast(number, strict=False)

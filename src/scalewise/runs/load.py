@@ -320,6 +320,11 @@ def _text(value: object) -> str:
 def _from_arrow(source: Any, kind: str) -> pl.DataFrame:
     import polars as pl
 
+    # A pandas frame may repeat a name, and its dictionary would keep one of the two in silence.
+    names: Any = getattr(source, "column_names", None)
+    if not isinstance(names, list):
+        names = getattr(source, "columns", ())
+    _check_names([str(name) for name in names], kind)
     try:
         frame = pl.from_arrow(source)
     except (pl.exceptions.PolarsError, ValueError, TypeError, RuntimeError) as error:

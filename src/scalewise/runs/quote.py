@@ -12,7 +12,7 @@ def quoted(value: object, limit: int = 60) -> str:
     "'a\\x1b[31mred'"
     """
     if isinstance(value, float):
-        return f"{value:g}"
+        return repr(float(value))
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"
 

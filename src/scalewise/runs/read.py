@@ -39,7 +39,10 @@ def read_runs(
 
 
 def _tidy(source: object, explicit: Mapping[str, str] | None) -> RunTable:
-    loaded = load(source.frame if isinstance(source, RunTable) else source)
+    if isinstance(source, RunTable):
+        loaded = Loaded(frame=source.frame, source=source.source, notes=source.assumptions)
+    else:
+        loaded = load(source)
     naming = name_columns(loaded.frame.columns, explicit)
     if not set(naming.mapping) & set(MEASURES):
         raise RunDataError(

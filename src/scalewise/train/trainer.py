@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite, log
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from scalewise.train.checkpoint import (
     save_checkpoint,
 )
 from scalewise.train.learner import Learner
+from scalewise.train.progress import OnProgress, Progress, Status
 from scalewise.train.run_folder import Row, RunFolder
 from scalewise.train.schedule import Segment, eval_steps, lr_factor, segments, total_updates
 from scalewise.train.tokenizer import TokenizedCorpus
@@ -30,21 +29,6 @@ from scalewise.train.tokenizer import TokenizedCorpus
 CHECK_EVERY = 50  # updates between looks at the training loss, which wait for the device
 HOPELESS = 1.0  # nats/token above ln(vocab_size): worse than knowing nothing, by far
 NOISE_BLOCKS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run is; ``updates`` counts trunk and branches."""
-
-    run_id: str
-    status: str  # running, ok, diverged, crashed, busy, failed
-    updates: int
-    total_updates: int
-    loss: float | None = None  # latest validation loss, nats/token
-    detail: str = ""
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def train_run(
@@ -154,7 +138,7 @@ class _Trainer:
 
     def run(self) -> None:
         """Train every segment that is left, then mark the run as done."""
-        status = "ok"
+        status: Status = "ok"
         self._report("running")
         while self._segment < len(self._segments) and status == "ok":
             piece = self._segments[self._segment]
@@ -176,7 +160,7 @@ class _Trainer:
         )
         self._report(status)
 
-    def _train(self, piece: Segment) -> str:
+    def _train(self, piece: Segment) -> Status:
         """Updates up to the end of a segment; says whether the loss stayed sane."""
         spec = self._spec
         if piece.kind == "branch" and self._trunk is None:
@@ -223,7 +207,7 @@ class _Trainer:
 
     # -- measuring ----------------------------------------------------------------------------
 
-    def _measure(self, piece: Segment, status: str, *, is_final: bool = False) -> None:
+    def _measure(self, piece: Segment, status: Status, *, is_final: bool = False) -> None:
         """Add a row: on the whole validation split for finished models, on a slice otherwise."""
         windows = self._val.count
         if not is_final:
@@ -279,7 +263,7 @@ class _Trainer:
             "flop_rule": "6nd",
         }
 
-    def _report(self, status: str, loss: float | None = None) -> None:
+    def _report(self, status: Status, loss: float | None = None) -> None:
         if self._on_progress is not None:
             self._on_progress(
                 Progress(

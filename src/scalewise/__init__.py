@@ -1,0 +1,113 @@
+"""Small training runs in, decisions about large language-model runs out.
+
+>>> import scalewise as sw
+>>> fit = sw.read_fit("besiroglu2024")
+>>> round(fit.predict(params=70e9, tokens=1.4e12).loss, 3)
+1.974
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalewise.core.errors import ScalewiseError
+    from scalewise.core.shape import ModelShape
+    from scalewise.fit.prediction import Prediction
+    from scalewise.fit.result import FitResult, FitStatus
+    from scalewise.fit.storage import read_fit, write_fit
+    from scalewise.forecast.backtest import Backtest
+    from scalewise.forecast.choose import backtest, fit
+    from scalewise.forecast.holdout import forecast_held_out
+    from scalewise.laws.catalogue import LAWS, law_from
+    from scalewise.laws.law import Law
+    from scalewise.plan.allocate import Allocation, allocate, frontier
+    from scalewise.runs.example import example_runs
+    from scalewise.runs.health import check_health
+    from scalewise.runs.read import read_runs
+    from scalewise.runs.spec import RunSpec
+    from scalewise.runs.table import RunTable
+    from scalewise.runs.write import write_runs
+
+__version__ = "0.1.0"
+
+# Imported when first used, so that `import scalewise` costs a few milliseconds.
+_HOME = {
+    "Allocation": "plan.allocate",
+    "Backtest": "forecast.backtest",
+    "FitResult": "fit.result",
+    "FitStatus": "fit.result",
+    "LAWS": "laws.catalogue",
+    "Law": "laws.law",
+    "ModelShape": "core.shape",
+    "Prediction": "fit.prediction",
+    "RunSpec": "runs.spec",
+    "RunTable": "runs.table",
+    "ScalewiseError": "core.errors",
+    "allocate": "plan.allocate",
+    "backtest": "forecast.choose",
+    "check_health": "runs.health",
+    "example_runs": "runs.example",
+    "fit": "forecast.choose",
+    "forecast_held_out": "forecast.holdout",
+    "frontier": "plan.allocate",
+    "law_from": "laws.catalogue",
+    "read_fit": "fit.storage",
+    "read_runs": "runs.read",
+    "write_fit": "fit.storage",
+    "write_runs": "runs.write",
+}
+
+__all__ = [
+    "LAWS",
+    "Allocation",
+    "Backtest",
+    "FitResult",
+    "FitStatus",
+    "Law",
+    "ModelShape",
+    "Prediction",
+    "RunSpec",
+    "RunTable",
+    "ScalewiseError",
+    "allocate",
+    "backtest",
+    "check_health",
+    "example_runs",
+    "fit",
+    "forecast_held_out",
+    "frontier",
+    "law_from",
+    "read_fit",
+    "read_runs",
+    "write_fit",
+    "write_runs",
+]
+
+
+class _Package(ModuleType):
+    """Keeps ``scalewise.fit`` the function, though a room of that name is imported below it.
+
+    Importing a submodule binds it as an attribute of its package; for the names that are public
+    functions that binding is left out. Rooms are reached by ``from scalewise.fit.x import y``.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'scalewise' has no attribute {name!r}")
+        value = getattr(import_module(f"scalewise.{_HOME[name]}"), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,70 @@
+"""Which cards tell a run table, a fit, or a forecast, and the page that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from scalewise.cli.output import provenance_of, tell, write_text
+from scalewise.core.errors import LawError
+
+if TYPE_CHECKING:
+    from scalewise.fit.result import FitResult
+    from scalewise.forecast.backtest import Backtest
+    from scalewise.forecast.holdout import HeldOutForecast
+    from scalewise.report.card import Card
+    from scalewise.runs.health import Finding
+    from scalewise.runs.table import RunTable
+
+
+def runs_chapter(table: RunTable, findings: tuple[Finding, ...]) -> list[Card]:
+    """What was read and how healthy it is."""
+    from scalewise.report.cards.health import health_card
+    from scalewise.report.cards.runs import runs_card
+
+    return [runs_card(table), health_card(table, findings)]
+
+
+def backtest_chapter(outcome: Backtest) -> list[Card]:
+    """How every law did on runs held out."""
+    from scalewise.report.cards.backtest import backtest_card
+
+    return [backtest_card(outcome)]
+
+
+def fit_chapter(result: FitResult) -> list[Card]:
+    """The constants, and what the law leaves unexplained."""
+    from scalewise.report.cards.fit import fit_card
+    from scalewise.report.cards.residuals import residuals_card
+
+    return [fit_card(result), *([residuals_card(result)] if result.points else [])]
+
+
+def held_out_chapter(forecast: HeldOutForecast) -> list[Card]:
+    """What was forecast of the runs set aside, beside what they reached."""
+    from scalewise.report.cards.held_out import held_out_card
+
+    return [held_out_card(forecast)]
+
+
+def allocation_chapter(result: FitResult, flops: float | None = None) -> list[Card]:
+    """How to spend compute; nothing for laws that do not trade size against tokens."""
+    from scalewise.plan.allocate import allocate
+    from scalewise.report.cards.allocation import allocation_card, frontier_card
+
+    try:
+        cards = [] if flops is None else [allocation_card(allocate(result, flops))]
+        return [*cards, frontier_card(result)]
+    except LawError:
+        return []
+
+
+def write_page(cards: Iterable[Card], out: str, *, title: str, sha256: str, subtitle: str = "") -> None:
+    """One self-contained HTML page at ``out``; ``-`` is standard output."""
+    from scalewise.report.html import page
+
+    provenance = {k: v for k, v in provenance_of(data_sha256=sha256).items() if v is not None}
+    text = page(tuple(cards), title=title, subtitle=subtitle, provenance=provenance)
+    write_text(out, text)
+    if out != "-":
+        tell(f"Wrote {out}.")

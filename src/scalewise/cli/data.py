@@ -1,0 +1,151 @@
+"""What ``--json`` prints for each kind of result: fields by name, nothing computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalewise.fit.prediction import Prediction
+    from scalewise.forecast.backtest import Backtest, LawScore, Split
+    from scalewise.forecast.holdout import HeldOutForecast
+    from scalewise.laws.law import Law, Published
+    from scalewise.plan.allocate import Allocation, Interval
+    from scalewise.runs.health import Finding
+    from scalewise.runs.table import RunTable
+
+
+def prediction_data(prediction: Prediction, given: Mapping[str, float]) -> dict[str, Any]:
+    """A prediction: the quantity under its own name, its interval, how far it reaches."""
+    return {
+        prediction.quantity: prediction.value,
+        "interval": [prediction.low, prediction.high],
+        "level": prediction.level,
+        "extrapolation": dict(prediction.extrapolation),
+        "runs": prediction.runs,
+        "rests_on": list(prediction.rests_on),
+        "given": dict(given),
+    }
+
+
+def allocation_data(allocation: Allocation) -> dict[str, Any]:
+    """An allocation: each quantity with its interval."""
+    return {
+        "flops": {"value": allocation.flops, "interval": [allocation.flops] * 2},
+        "params": _with_interval(allocation.params),
+        "tokens": _with_interval(allocation.tokens),
+        "tokens_per_param": _with_interval(allocation.tokens_per_param),
+        "loss": _with_interval(allocation.loss),
+        "size": allocation.size,
+        "level": allocation.level,
+        "law": allocation.law,
+        "extrapolation": {"flops": allocation.extrapolation},
+        "runs": allocation.runs,
+        "rests_on": list(allocation.rests_on),
+    }
+
+
+def _with_interval(interval: Interval) -> dict[str, Any]:
+    return {"value": interval.value, "interval": [interval.low, interval.high]}
+
+
+def backtest_data(backtest: Backtest) -> dict[str, Any]:
+    """A backtest: every law and naive rule with its held-out points."""
+    return {
+        "recommended": backtest.recommended,
+        "level": backtest.level,
+        "splits": [_split_data(split) for split in backtest.splits],
+        "scores": [_score_data(score) for score in backtest.scores],
+    }
+
+
+def _split_data(split: Split) -> dict[str, Any]:
+    return {
+        "label": split.label,
+        "fitted_runs": split.fitted.run_count,
+        "fitted_points": len(split.fitted),
+        "held_out_points": len(split.held_out),
+        "max_fitted_flops": split.max_fitted_flops,
+        "max_target_flops": split.max_target_flops,
+    }
+
+
+def _score_data(score: LawScore) -> dict[str, Any]:
+    return {
+        "law": score.law,
+        "title": score.title,
+        "status": score.status,
+        "splits": score.splits,
+        "mean_abs_error": score.mean_abs_error,
+        "worst_error": score.worst_error,
+        "bias": score.bias,
+        "coverage": score.coverage,
+        "mean_width": score.mean_width,
+        "interval_score": score.interval_score,
+        "points": [
+            asdict(point) | {"relative_error": point.relative_error, "inside": point.inside}
+            for point in score.points
+        ],
+    }
+
+
+def held_out_data(forecast: HeldOutForecast) -> dict[str, Any]:
+    """A forecast of runs that were set aside, beside what they reached."""
+    return {
+        "held_out_sizes": list(forecast.held_out_sizes),
+        "fitted_sizes": list(forecast.fitted_sizes),
+        "level": forecast.level,
+        "seed_noise": forecast.seed_noise,
+        "auto": _score_data(forecast.auto),
+        "scores": [_score_data(score) for score in forecast.scores],
+    }
+
+
+def runs_data(table: RunTable, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """A run table: how it was read and what the checks found."""
+    return {
+        "source": table.source,
+        "rows": len(table),
+        "runs": table.run_count,
+        "columns": list(table.columns),
+        "mapping": dict(table.mapping),
+        "assumptions": list(table.assumptions),
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def law_data(law: Law) -> dict[str, Any]:
+    """A law in full."""
+    from scalewise.laws.latex import latex
+
+    return {
+        "law": law.key,
+        "title": law.title,
+        "formula": law.formula,
+        "latex": latex(law),
+        "variables": dict(law.variables),
+        "quantity": law.quantity,
+        "use_when": law.use_when,
+        "source": str(law.source) if law.source else None,
+        "constants": [
+            {
+                "name": constant.name,
+                "unit": law.unit(constant.name),
+                "role": constant.role,
+                "meaning": constant.meaning,
+                "bounds": list(constant.bounds),
+            }
+            for constant in law.constants
+        ],
+        "published": [_published_data(published) for published in law.published],
+    }
+
+
+def _published_data(published: Published) -> dict[str, Any]:
+    return {
+        "name": published.key,
+        "theta": dict(published.theta),
+        "source": str(published.source),
+        "note": published.note,
+    }

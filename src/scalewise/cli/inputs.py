@@ -1,0 +1,112 @@
+"""Where verbs read from: files, standard input as ``-``, and what is told about a run table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scalewise.cli.output import tell
+from scalewise.core.errors import RunDataError
+
+if TYPE_CHECKING:
+    from scalewise.fit.result import FitResult
+    from scalewise.runs.table import RunTable
+
+STDIN = "standard input"
+
+
+@contextmanager
+def local_path(source: str) -> Iterator[str]:
+    """A path to read ``source`` from; what comes in as ``-`` lies in a file for the while."""
+    if source != "-":
+        yield source
+        return
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="scalewise-") as folder:
+        path = Path(folder) / STDIN
+        path.write_bytes(click.get_binary_stream("stdin").read())
+        try:
+            yield str(path)
+        except RunDataError as error:
+            # The user knows nothing of that file.
+            message = error.message.replace(str(path), STDIN)
+            raise RunDataError(message, hint=error.hint.replace(str(path), STDIN)) from error
+
+
+def runs_from(source: str, mapping: Mapping[str, str] | None, where: str | None) -> RunTable:
+    """Read a run table and tell on stderr what was understood."""
+    from dataclasses import replace
+
+    from scalewise.runs.read import read_runs
+
+    with local_path(source) as path:
+        table = read_runs(path, mapping=mapping, where=where)
+    if source == "-":
+        table = replace(table, source=STDIN)
+    tell_reading(table)
+    return table
+
+
+def fit_from(source: str) -> FitResult:
+    """Read a fit file or take published constants by name."""
+    from scalewise.fit.storage import read_fit
+
+    with local_path(source) as path:
+        return read_fit(path)
+
+
+def tell_reading(table: RunTable) -> None:
+    """Source, renamed columns and assumptions of a table, on stderr."""
+    tell(f"Read {len(table)} rows of {table.run_count} runs from {table.source}.")
+    for name, column in table.mapping.items():
+        if name != column:
+            tell(f"  {name} <- {column}")
+    for assumption in table.assumptions:
+        tell(f"  assumed: {assumption}")
+
+
+def tell_health(table: RunTable) -> tuple[str, ...]:
+    """What the checks hold against a table, on stderr and as warnings; notes are left out."""
+    from scalewise.runs.health import check_health
+
+    told = tuple(
+        f"{finding.name}: {finding.fact} {finding.mend}".strip()
+        for finding in check_health(table)
+        if finding.severity != "note"
+    )
+    for line in told:
+        tell(f"Warning: {line}")
+    return told
+
+
+def joined(tables: list[RunTable]) -> RunTable:
+    """Several tables as one.
+
+    Rows that have no run_id of their own are named after their source, so that the first row of
+    one file and the first of another stay two runs.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    from dataclasses import replace
+
+    import polars as pl
+
+    from scalewise.runs.read import read_runs
+
+    frames = [
+        table.frame
+        if "run_id" in table.mapping
+        else table.frame.with_columns(pl.format("{}:{}", pl.lit(table.source), "run_id").alias("run_id"))
+        for table in tables
+    ]
+    table = read_runs(pl.concat(frames, how="diagonal_relaxed"))
+    return replace(
+        table,
+        source=", ".join(table.source for table in tables),
+        assumptions=(*(f"{t.source}: {note}" for t in tables for note in t.assumptions), *table.assumptions),
+    )

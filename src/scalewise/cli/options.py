@@ -1,0 +1,139 @@
+"""Options that several verbs share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from scalewise.core.errors import UsageError
+from scalewise.core.quantities import parse_count, parse_quantity
+
+Read = Callable[[str], Any]
+
+
+def quantity(flag: str, help: str, **extra: Any) -> click.Option:  # noqa: A002 - click's word
+    """A positive number as people write it: 7B, 2T, 1e24."""
+    return _option(flag, lambda text: parse_quantity(text, name=flag), help, **extra)
+
+
+def count(flag: str, help: str, *, zero: bool = False, **extra: Any) -> click.Option:  # noqa: A002
+    """A whole number."""
+    read = lambda text: parse_count(text, name=flag, allow_zero=zero)  # noqa: E731
+    return _option(flag, read, help, **extra)
+
+
+def _option(
+    flag: str,
+    read: Read,
+    help: str,  # noqa: A002
+    *,
+    name: str | None = None,
+    **extra: Any,
+) -> click.Option:
+    def convert(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        return None if value is None else read(value)
+
+    extra = {"metavar": "NUMBER", "show_default": "default" in extra, **extra}
+    declared = [flag] if name is None else [flag, name]
+    return click.Option(declared, type=str, callback=convert, help=help, **extra)
+
+
+def level() -> click.Option:
+    """The probability of the intervals."""
+    return quantity("--level", "Probability of the intervals.", default="0.9")
+
+
+def seed() -> click.Option:
+    """The seed of everything random."""
+    return count("--seed", "Seed of the resamples.", zero=True, default="0")
+
+
+def where() -> click.Option:
+    """A condition on rows."""
+    return click.Option(
+        ["--where"], metavar="EXPR", help="Keep the rows for which this holds: 'params < 1B'."
+    )
+
+
+def mapping() -> click.Option:
+    """Canonical names for foreign columns."""
+    return click.Option(
+        ["--map", "mapping"],
+        multiple=True,
+        metavar="NAME=COLUMN,...",
+        callback=lambda ctx, param, value: _mapping(value),
+        help="Say which column is which: params=N,tokens=D.",
+    )
+
+
+def fixed() -> click.Option:
+    """Constants that a fit holds at a value."""
+    return click.Option(
+        ["--fix", "fixed"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=lambda ctx, param, value: {
+            name: _signed(text, f"--fix {name}") for name, text in _pairs("--fix", value, "E=1.69")
+        },
+        help="Hold a constant at a value: E=1.69. May be repeated.",
+    )
+
+
+def bounds() -> click.Option:
+    """Bounds of constants."""
+    return click.Option(
+        ["--bound", "bounds"],
+        multiple=True,
+        metavar="NAME=LOW:HIGH",
+        callback=lambda ctx, param, value: {
+            name: _ends(name, text) for name, text in _pairs("--bound", value, "alpha=0.1:1")
+        },
+        help="Search a constant between bounds: alpha=0.1:1. May be repeated.",
+    )
+
+
+def names(flag: str, help: str) -> click.Option:  # noqa: A002
+    """Several names, separated by commas."""
+
+    def read(text: str) -> tuple[str, ...]:
+        found = tuple(word.strip() for word in text.split(",") if word.strip())
+        if not found:
+            raise UsageError(f"{flag} names nothing.", hint="Separate names by commas: a,b.")
+        return found
+
+    return _option(flag, read, help, metavar="NAME,...")
+
+
+def _mapping(values: Iterable[str]) -> dict[str, str] | None:
+    parts = [part for value in values for part in value.split(",")]
+    return dict(_pairs("--map", parts, "params=N,tokens=D")) or None
+
+
+def _pairs(flag: str, values: Iterable[str], example: str) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for value in values:
+        name, sign, text = (part.strip() for part in value.partition("="))
+        if not (name and sign and text):
+            raise UsageError(
+                f"{flag} was given {value!r}, which is not NAME=VALUE.",
+                hint=f"Write {flag} {example}.",
+            )
+        if name in found:
+            raise UsageError(f"{flag} names {name!r} twice.", hint="Give each name once.")
+        found[name] = text
+    return list(found.items())
+
+
+def _ends(name: str, text: str) -> tuple[float, float]:
+    low, sign, high = text.partition(":")
+    if not sign:
+        raise UsageError(
+            f"--bound {name}={text} has no two ends.", hint="Write --bound alpha=0.1:1."
+        )
+    return _signed(low, f"lower bound of {name}"), _signed(high, f"upper bound of {name}")
+
+
+def _signed(text: str, name: str) -> float:
+    return parse_quantity(text, name=name, allow_zero=True, allow_negative=True)

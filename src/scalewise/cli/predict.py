@@ -1,0 +1,83 @@
+"""``scalewise predict``: the twin of ``FitResult.predict``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scalewise.cli import options
+from scalewise.cli.data import prediction_data
+from scalewise.cli.fit import doubt
+from scalewise.cli.gates import broken_gate
+from scalewise.cli.inputs import fit_from
+from scalewise.cli.output import Answer
+from scalewise.cli.verb import verb
+
+INPUTS = {
+    "params": "Total parameters, N.",
+    "params_nonembed": "Parameters without embeddings.",
+    "params_active": "Parameters that one token uses.",
+    "tokens": "Training tokens, D.",
+    "flops": "Training compute, C.",
+    "steps": "Optimizer updates.",
+    "steps_min": "Least number of updates, S_min.",
+    "batch_tokens": "Tokens per update, B.",
+    "loss": "Loss, for laws of downstream error.",
+}
+
+
+def predict(
+    *,
+    fit: str,
+    level: float,
+    max_interval: float | None,
+    max_extrapolation: float | None,
+    **inputs: float | None,
+) -> Answer:
+    """Predict the loss of one new model from FIT.
+
+    FIT is a file that `scalewise fit --out` wrote, - for standard input, or the name of published
+    constants (see `scalewise laws`).
+
+    Exits with 5 if a gate fails, after printing the prediction.
+    """
+    result = fit_from(fit)
+    given = {name: value for name, value in inputs.items() if value is not None}
+    prediction = result.predict(level=level, **given)
+
+    def cards() -> list[Any]:
+        from scalewise.report.cards.prediction import prediction_card
+
+        return [prediction_card(prediction, given)]
+
+    return Answer(
+        data=prediction_data(prediction, given),
+        cards=cards,
+        warnings=prediction.warnings,
+        seed=result.seed,
+        data_sha256=result.sha256,
+        failure=doubt(result)
+        or broken_gate(prediction, widest=max_interval, farthest=max_extrapolation),
+    )
+
+
+def _flag(column: str) -> str:
+    return f"--{column.replace('_', '-')}"
+
+
+command = verb(
+    "predict",
+    predict,
+    (
+        click.Argument(["fit"], metavar="FIT"),
+        *(options.quantity(_flag(name), help_) for name, help_ in INPUTS.items()),
+        options.level(),
+        options.quantity(
+            "--max-interval", "Gate: largest width of the interval relative to the loss, 0.02."
+        ),
+        options.quantity(
+            "--max-extrapolation", "Gate: largest factor beyond the fitted range, 100."
+        ),
+    ),
+)

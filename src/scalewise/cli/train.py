@@ -1,0 +1,160 @@
+"""``scalewise train``: the twin of ``scalewise.train.executor.train_all``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scalewise.cli import options
+from scalewise.cli.data import runs_data
+from scalewise.cli.inputs import tell_reading
+from scalewise.cli.output import Answer, tell
+from scalewise.cli.progress import training_progress
+from scalewise.cli.verb import verb
+from scalewise.core.errors import MissingExtraError, UnfitDataError
+
+if TYPE_CHECKING:
+    from scalewise.report.card import Card
+    from scalewise.runs.spec import RunSpec
+    from scalewise.runs.table import RunTable
+    from scalewise.train.progress import Progress
+
+TAKEN_UP_AGAIN = ("crashed", "busy", "failed")
+
+
+def train(*, specs: str, out: str | None, executor: str, workers: int, dry_run: bool) -> Answer:
+    """Train the runs that SPECS, a TOML file, plans, and gather one run table.
+
+    Each run has its own folder under --out. What is finished is never trained again, and what was
+    interrupted goes on where it was left: run the same command again.
+
+    A run that diverged is a result: it is in the table with that status, and a warning says so.
+    Exits with 4 if a run could not be finished.
+    """
+    from scalewise.runs.spec_file import read_specs
+
+    planned = read_specs(specs)
+    if dry_run:
+        return Answer(data={"planned": [plan_row(spec) for spec in planned]},
+                      cards=lambda: [plan_card(planned)])  # fmt: skip
+    folder = Path(out) if out is not None else Path(f"{Path(specs).stem}-runs")
+    table, unfinished = train_specs(planned, folder, workers=workers, executor=executor)
+    path = folder / "runs.jsonl"
+    warnings = tuple(_told(event) for event in unfinished)
+    left = [event.run_id for event in unfinished if event.status in TAKEN_UP_AGAIN]
+
+    def cards() -> list[Card]:
+        from scalewise.report.cards.runs import runs_card
+
+        return [runs_card(table)] if table is not None else []
+
+    failure = None
+    if left:
+        failure = UnfitDataError(
+            f"{len(left)} of {len(planned)} runs did not finish: {', '.join(left)}.",
+            hint="Run the same command again: it goes on where they were left.",
+        )
+    return Answer(
+        data={
+            "out": str(path),
+            "unfinished": [event.run_id for event in unfinished],
+            "table": None if table is None else runs_data(table, ()),
+        },
+        cards=cards,
+        warnings=warnings,
+        data_sha256="" if table is None else table.sha256,
+        failure=failure,
+    )
+
+
+def train_specs(
+    specs: Sequence[RunSpec], folder: Path, *, workers: int, executor: str = "local"
+) -> tuple[RunTable | None, tuple[Progress, ...]]:
+    """Train what is not done yet, with progress on stderr; the run table, and what went wrong."""
+    require_training()
+    from scalewise.runs.read import read_runs
+    from scalewise.train.executor import train_all
+
+    with training_progress(specs) as on_progress:
+        result = train_all(
+            specs, folder, workers=workers, executor=executor, on_progress=on_progress
+        )
+    for event in result.unfinished:
+        tell(f"Warning: {_told(event)}")
+    if not result.rows:
+        return None, result.unfinished
+    table = read_runs(result.path)
+    tell_reading(table)
+    return table, result.unfinished
+
+
+def require_training() -> None:
+    """Refuse before any process is started if torch is absent; importing it here is not needed."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtraError(
+            "torch is needed to train models and is not installed.",
+            hint="Install it with: pip install 'scalewise[train]'",
+        )
+
+
+def _told(event: Progress) -> str:
+    return f"{event.run_id} {event.status}" + (f": {event.detail}" if event.detail else ".")
+
+
+def plan_row(spec: RunSpec) -> dict[str, Any]:
+    """What a planned run is and costs."""
+    from scalewise.core import counting, flops
+
+    params = counting.params(spec.shape)
+    return {
+        "run_id": spec.run_id,
+        "params": params,
+        "params_nonembed": counting.params_nonembed(spec.shape),
+        "tokens": spec.tokens,
+        "token_budgets": list(spec.token_budgets),
+        "batch_tokens": spec.batch_tokens,
+        "steps": spec.steps,
+        "flops": float(flops.training_flops(params, spec.tokens)),
+        "lr_peak": spec.lr_peak,
+        "seed": spec.seed,
+    }
+
+
+def plan_card(specs: Sequence[RunSpec]) -> Card:
+    """The planned runs, nothing trained."""
+    from scalewise.report.card import Card, Column, Table
+
+    shown = ("run_id", "params", "params_nonembed", "tokens", "batch_tokens", "steps", "flops")
+    forms = {"run_id": "text", "flops": "flops"}
+    rows = [plan_row(spec) for spec in specs]
+    return Card(
+        title="Planned runs",
+        conclusion=f"{len(specs)} runs would be trained; nothing has been.",
+        table=Table(
+            tuple(Column(name, format=forms.get(name, "count")) for name in shown),  # type: ignore[arg-type]
+            tuple(tuple(row[name] for name in shown) for row in rows),
+        ),
+    )
+
+
+command = verb(
+    "train",
+    train,
+    (
+        click.Argument(["specs"], metavar="SPECS"),
+        click.Option(
+            ["--out"], metavar="FOLDER", help="Where the runs are kept; the name of SPECS + -runs."
+        ),
+        click.Option(
+            ["--executor"], default="local", show_default=True, metavar="NAME",
+            help="local: one process per worker.",
+        ),
+        options.count("--workers", "Processes that train at once.", default="2"),
+        click.Option(["--dry-run"], is_flag=True, help="Print the plan and train nothing."),
+    ),
+)  # fmt: skip

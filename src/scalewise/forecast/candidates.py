@@ -1,0 +1,77 @@
+"""Which laws a run table can carry, and on which parameter count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from scalewise.core.errors import UnfitDataError
+from scalewise.laws.catalogue import LAWS, law_from
+from scalewise.laws.law import Law
+from scalewise.runs.table import RunTable
+
+# The loss laws worth trying on runs that differ in size, tokens or both, simplest first.
+_CONSIDERED = (
+    "power-flops",
+    "power",
+    "power-tokens",
+    "kaplan-overfit",
+    "overtraining",
+    "chinchilla",
+)
+_LEVELS = 3  # distinct values of an input that tell an exponent from an offset
+_COUNTS = ("params", "params_nonembed")
+
+
+def candidates(table: RunTable, laws: Sequence[str | Law] | None = None) -> tuple[Law, ...]:
+    """The laws to compare: those named, else all of the catalogue that the table can carry.
+
+    A law takes part if each of its inputs takes at least three values and no other input that
+    varies is left out of it. Laws stated in one parameter count are also tried on the other, as
+    a law of its own whose key says so, for example ``kaplan-overfit@params``.
+    Raises UnfitDataError if no law qualifies.
+    """
+    if laws is not None:
+        return tuple(law_from(law) if isinstance(law, str) else law for law in laws)
+    varying = {c for c in ("params", "params_nonembed", "tokens") if _levels(table, c) > 1}
+    sizes = {"params", "params_nonembed"}
+    found = []
+    for key in _CONSIDERED:
+        for law in _on_each_count(LAWS[key], table):
+            inputs = set(law.columns)
+            if any(_levels(table, column) < _LEVELS for column in inputs):
+                continue
+            needs_size = bool(varying & sizes) and not inputs & (sizes | {"flops"})
+            needs_tokens = "tokens" in varying and not inputs & {"tokens", "flops"}
+            if not needs_size and not needs_tokens:
+                found.append(law)
+    if not found:
+        counts = ", ".join(f"{_levels(table, c)} values of {c}" for c in ("params", "tokens"))
+        raise UnfitDataError(
+            f"No law can be told apart by these runs: {counts}.",
+            hint="Three sizes, or three token budgets, are the least; name a law to fit it anyway.",
+        )
+    return tuple(found)
+
+
+def on_count(law: Law, column: str) -> Law:
+    """The same formula on another parameter count, under a key that says so."""
+    variables = {s: column if c in _COUNTS else c for s, c in law.variables.items()}
+    if variables == dict(law.variables):
+        return law
+    return replace(law, key=f"{law.key}@{column}", variables=variables, published=())
+
+
+def _on_each_count(law: Law, table: RunTable) -> tuple[Law, ...]:
+    if not set(law.columns) & set(_COUNTS):
+        return (law,)
+    return tuple(on_count(law, column) for column in _COUNTS if table.has(column))
+
+
+def _levels(table: RunTable, column: str) -> int:
+    if not table.has(column):
+        return 0
+    values = table.column(column)
+    return len(np.unique(values[np.isfinite(values)]))

@@ -1,0 +1,268 @@
+"""Which law to trust: score all that the data can carry by backtest, and combine them.
+
+No single law is right, and the one that fits best in-sample is often not the one that forecasts
+best (in-sample error cannot see extrapolation). Laws are therefore weighted by the inverse of
+their mean squared held-out error (Bates & Granger 1969), and what the combination's own held-out
+errors exceed its intervals by widens the interval it gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.fit.engine import DEFAULT_BOOTSTRAP
+from scalewise.fit.engine import fit as fit_law
+from scalewise.fit.points import Rows
+from scalewise.fit.result import FitResult, FitStatus, Rival
+from scalewise.forecast.backtest import (
+    DEFAULT_POLICY,
+    Backtest,
+    HeldOutPoint,
+    LawScore,
+    Policy,
+    Split,
+    forecast_split,
+    held_out_points,
+    law_candidates,
+    loss_finals,
+    naive_scores,
+    score,
+    score_laws,
+    splits_by_size,
+)
+from scalewise.laws.law import Law
+from scalewise.runs.table import RunTable
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+AUTO = "auto"
+# A law whose held-out error is this many times the best one's adds nothing but its name.
+_WORST_RATIO = 2.5
+# How many splits' worth of evidence the assumption "the intervals are right" counts for.
+_PRIOR_SPLITS = 2.0
+_Z90 = 1.6449
+
+
+def fit(
+    law: Law | str,
+    runs: object,
+    *,
+    objective: str | None = None,
+    delta: float | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    weights: str | Array | None = None,
+    rows: Rows = "finals",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    seed: int = 0,
+) -> FitResult:
+    """Fit one law, or with ``law="auto"`` all that the runs can carry, combined by backtest.
+
+    Otherwise as ``scalewise.fit.engine.fit``. Bounds, fixed constants, weights and checkpoints
+    belong to one law and are refused with ``auto``.
+    """
+    if law != AUTO:
+        return fit_law(
+            law,
+            runs,
+            objective=objective,
+            delta=delta,
+            bounds=bounds,
+            fixed=fixed,
+            weights=weights,
+            rows=rows,
+            bootstrap=bootstrap,
+            seed=seed,
+        )
+    given = {"bounds": bounds, "fixed": fixed, "weights": weights}
+    refused = [name for name, value in given.items() if value is not None]
+    if rows != "finals":
+        refused.append(f"rows={rows!r}")
+    if refused:
+        raise UsageError(
+            f"{', '.join(refused)} cannot be used with law 'auto'.", hint="Name one law."
+        )
+    policy = Policy(objective=objective, delta=delta, seed=seed)
+    return choose(runs, policy=policy, bootstrap=bootstrap)
+
+
+def choose(
+    runs: object,
+    laws: Sequence[str | Law] | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+) -> FitResult:
+    """Fit by backtest: the leading law, with the rivals that share in its predictions.
+
+    Raises UnfitDataError if no law can be fitted. With too few sizes to hold any out, the
+    simplest law that the data carry is fitted alone, and says that it is untested.
+    """
+    table = loss_finals(runs)
+    options = law_candidates(table, laws)
+    try:
+        splits = splits_by_size(table)
+    except UnfitDataError as error:
+        return _untested(table, options, str(error), policy, bootstrap=bootstrap)
+    scores = score_laws(options, splits, policy)
+    return combine(table, options, scores, splits, policy, bootstrap=bootstrap)
+
+
+def backtest(
+    runs: object,
+    laws: Sequence[str | Law] | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+) -> Backtest:
+    """Hold out the largest sizes, step by step, and score every law, ``auto`` and naive rules.
+
+    ``auto`` is chosen anew within each split from the runs it may see, so its score is as honest
+    as a single law's. Raises UnfitDataError with fewer than four sizes.
+    """
+    table = loss_finals(runs)
+    options = law_candidates(table, laws)
+    splits = splits_by_size(table)
+    scores = [*score_laws(options, splits, policy)]
+    scores.append(_score_auto(options, splits, policy))
+    scores += naive_scores(splits, level=policy.level)
+    scores.sort(key=lambda s: s.mean_abs_error)
+    best_naive = min(s.mean_abs_error for s in scores if s.coverage is None and s.points)
+    beaten = [s.law for s in scores if s.coverage is not None and s.mean_abs_error < best_naive]
+    warnings = []
+    if not beaten:
+        warnings.append(
+            f"No law beat the naive rules (best of them: {best_naive:.2%}); do not extrapolate."
+        )
+    return Backtest(
+        scores=tuple(scores),
+        splits=splits,
+        level=policy.level,
+        recommended=AUTO if AUTO in beaten else (beaten[0] if beaten else "none"),
+        warnings=tuple(warnings),
+    )
+
+
+def combine(
+    table: RunTable,
+    laws: Sequence[Law],
+    scores: Sequence[LawScore],
+    splits: Sequence[Split],
+    policy: Policy,
+    *,
+    bootstrap: int,
+) -> FitResult:
+    """Fit the laws that did well to the whole table and let them share in predictions."""
+    shares = law_weights(scores)
+    if not shares:
+        raise UnfitDataError(
+            "No law could be fitted to every part of these runs: "
+            + "; ".join(f"{s.law}: {s.status}" for s in scores),
+            hint="Add sizes or token budgets, or name one law.",
+        )
+    spread = _spread(scores, shares)
+    by_key = {law.key: law for law in laws}
+    fitted = [
+        (weight, _fit(by_key[key], table, policy, bootstrap=bootstrap))
+        for key, weight in sorted(shares.items(), key=lambda item: -item[1])
+    ]
+    usable = [(w, r) for w, r in fitted if r.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)]
+    if not usable:
+        return fitted[0][1]
+    total = sum(weight for weight, _ in usable)
+    (weight, leader), *others = usable
+    reach = max(split.reach for split in splits)
+    result = leader.combined_with(
+        tuple(Rival(weight=w / total, result=r) for w, r in others),
+        weight=weight / total,
+        spread=spread,
+    )
+    if not reach > 1:
+        return result
+    note = f"Backtested up to {reach:.3g} times the fitted compute; beyond that it is untested."
+    return replace(result, warnings=(*result.warnings, note))
+
+
+def law_weights(scores: Sequence[LawScore]) -> dict[str, float]:
+    """Inverse mean squared held-out log error, with laws far behind the best left out."""
+    squared = {s.law: float(np.mean(np.log1p(s.errors) ** 2)) for s in scores if s.points}
+    if not squared:
+        return {}
+    # Errors below half a per mille are luck at any noise level seen in practice.
+    floor = max(min(squared.values()), 2.5e-7)
+    kept = {k: max(v, floor) for k, v in squared.items() if v <= floor * _WORST_RATIO**2}
+    total = sum(1.0 / v for v in kept.values())
+    return {key: 1.0 / value / total for key, value in kept.items()}
+
+
+def _spread(scores: Sequence[LawScore], shares: dict[str, float]) -> float:
+    """By how much the combination's held-out errors exceeded its intervals, at least 1.
+
+    Errors within a split are nearly one error, so each split counts once.
+    """
+    by_key = {s.law: s.points for s in scores}
+    members = [by_key[key] for key in shares]
+    weights = list(shares.values())
+    splits = next(s.splits for s in scores if s.law in shares)
+    ratios = []
+    for i in range(len(members[0])):
+        centre = np.average([np.log(points[i].predicted) for points in members], weights=weights)
+        low = np.average([np.log(points[i].low) for points in members], weights=weights)
+        high = np.average([np.log(points[i].high) for points in members], weights=weights)
+        between = np.ptp([np.log(points[i].predicted) for points in members]) / 2
+        sd = np.hypot((high - low) / (2 * _Z90), between / _Z90)
+        ratios.append((np.log(members[0][i].measured) - centre) / max(sd, 1e-9))
+    evidence = float(np.mean(np.square(ratios))) * splits
+    return float(max(1.0, np.sqrt((_PRIOR_SPLITS + evidence) / (_PRIOR_SPLITS + splits))))
+
+
+def _score_auto(laws: Sequence[Law], splits: Sequence[Split], policy: Policy) -> LawScore:
+    points: list[HeldOutPoint] = []
+    for split in splits:
+        result = _auto_within(split, laws, policy)
+        if result is not None:
+            points += held_out_points(result, split.held_out, level=policy.level)
+    title = "laws combined by their own backtests"
+    status = "fitted" if points else "no split leaves enough sizes to choose by"
+    return score(AUTO, title, points, level=policy.level, splits=len(splits), status=status)
+
+
+def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult | None:
+    """What ``choose`` would have answered from the small side of a split alone."""
+    try:
+        inner = splits_by_size(split.fitted)
+        scores = score_laws(laws, inner, policy)
+        return combine(split.fitted, laws, scores, inner, policy, bootstrap=100)
+    except UnfitDataError:
+        usable = (forecast_split(law, split, policy)[0] for law in laws)
+        return next((result for result in usable if result is not None), None)
+
+
+def _untested(
+    table: RunTable, laws: Sequence[Law], reason: str, policy: Policy, *, bootstrap: int
+) -> FitResult:
+    """The simplest law that the data determine, marked as untested."""
+    result = None
+    for law in laws:
+        result = _fit(law, table, policy, bootstrap=bootstrap)
+        if result.status is FitStatus.CONVERGED:
+            break
+    if result is None:
+        raise UnfitDataError("There is no law to fit.", hint="Name one.")
+    note = f"Untested: {reason}"
+    return replace(result, warnings=(*result.warnings, note))
+
+
+def _fit(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult:
+    return fit_law(
+        law,
+        table,
+        objective=policy.objective,
+        delta=policy.delta,
+        bootstrap=bootstrap,
+        seed=policy.seed,
+    )

@@ -1,0 +1,91 @@
+"""A prediction, told with its interval, its reach and its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalewise.core.quantities import format_count, format_flops
+from scalewise.fit.prediction import Prediction
+from scalewise.laws.law import QUANTITY_UNITS
+from scalewise.report.card import Card, Cell, Column, Fact, Format, Table
+from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
+from scalewise.report.formats import listed
+
+
+def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
+    """A forecast at the inputs ``given`` by column; scalars, or arrays that broadcast."""
+    unit = QUANTITY_UNITS[prediction.quantity] if prediction.quantity == "loss" else ""
+    level = f"{prediction.level:.0%}"
+    reach, column = farthest(prediction.extrapolation)
+    columns = [Column(name, format=input_format(name)) for name in given]
+    columns += [
+        Column(prediction.quantity, unit, "loss"),
+        Column(f"{level} low", unit, "loss"), Column(f"{level} high", unit, "loss"),
+        Column("extrapolation", format="factor"),
+    ]  # fmt: skip
+    return Card(
+        title=f"Forecast of {prediction.quantity}",
+        conclusion=_conclusion(prediction, given, unit, level),
+        facts=(
+            Fact("rests on", listed(list(prediction.rests_on)) or "one law"),
+            Fact("reach", reach_sentence(reach, column, prediction.runs)),
+            Fact("interval", f"{level}, for one newly trained model of the same recipe"),
+        ),
+        table=Table(tuple(columns), _rows(prediction, given)),
+        caveats=(*prediction.warnings, *reach_caveats(reach, column)),
+    )
+
+
+def input_format(name: str) -> Format:
+    """How an input of that name is written."""
+    return "flops" if name == "flops" else "count"
+
+
+def inputs_text(given: Mapping[str, Any]) -> str:
+    """Inputs as people write them: ``params=7B, tokens=2T``."""
+    return ", ".join(
+        f"{name}={(format_flops if name == 'flops' else format_count)(float(value))}"
+        for name, value in given.items()
+    )
+
+
+def _conclusion(prediction: Prediction, given: Mapping[str, Any], unit: str, level: str) -> str:
+    reach, column = farthest(prediction.extrapolation)
+    tail = reach_sentence(reach, column, prediction.runs)
+    named = f"{prediction.quantity}"
+    if np.ndim(prediction.value):
+        values = np.asarray(prediction.value)
+        return (
+            f"Predicted {named} {values.max():.4f} to {values.min():.4f} {unit} at {values.size} "
+            f"points, each with its {level} interval below; {tail}."
+        )
+    value, low, high = (float(v) for v in (prediction.value, prediction.low, prediction.high))
+    width = f"{level} interval {low:.4f} to {high:.4f}" if low < high else "no interval known"
+    at = inputs_text(given)
+    return f"Predicted {named} {value:.4f} {unit} at {at}; {width}, {tail}.".replace("  ", " ")
+
+
+def _rows(prediction: Prediction, given: Mapping[str, Any]) -> tuple[tuple[Cell, ...], ...]:
+    names = list(prediction.extrapolation)
+    reach = (
+        np.max(np.broadcast_arrays(*(prediction.extrapolation[n] for n in names)), axis=0)
+        if names
+        else np.asarray(1.0)
+    )
+    arrays = np.broadcast_arrays(
+        *(np.asarray(value, dtype=float) for value in given.values()),
+        prediction.value, prediction.low, prediction.high, reach,
+    )  # fmt: skip
+    rows = np.stack([np.ravel(a) for a in arrays], axis=1)
+    known = (np.asarray(prediction.low) < np.asarray(prediction.high)).ravel()
+    known = np.broadcast_to(known, (len(rows),))
+    out: list[tuple[Cell, ...]] = []
+    for row, interval in zip(rows, known, strict=True):
+        cells: list[Cell] = [float(v) for v in row]
+        if not interval:
+            cells[-3:-1] = [None, None]
+        out.append(tuple(cells))
+    return tuple(out)

@@ -1,0 +1,236 @@
+"""The page view: one file that fetches nothing, runs no script and can be mailed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+
+from scalewise.report.card import (
+    TEXTUAL,
+    Axis,
+    Card,
+    Cell,
+    Column,
+    FigureSpec,
+    Format,
+    Table,
+)
+from scalewise.report.figures import NARROW, WIDE, svg
+from scalewise.report.formats import cell, clean, counted, table_cells
+from scalewise.report.palette import figure_css
+
+_FIGURE_ROWS = 400  # of the table behind a figure; the rest is counted
+
+
+def page(
+    cards: Iterable[Card],
+    *,
+    title: str,
+    subtitle: str = "",
+    provenance: Mapping[str, object] | None = None,
+) -> str:
+    """Cards as one self-contained HTML document.
+
+    ``provenance`` says where the page comes from, by label: version, command, seed, checksum of
+    the data, date. The same cards give the same bytes. Every text is escaped; the content
+    security policy allows nothing but the page's own style sheet.
+    """
+    found = tuple(cards)
+    style = f"{figure_css()}\n{files(__package__).joinpath('page.css').read_text('utf-8')}"
+    names = _anchors(found)
+    sections = "\n".join(_section(card, name) for card, name in zip(found, names, strict=True))
+    under = f'<p class="subtitle">{_text(subtitle)}</p>' if subtitle else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<title>{_text(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the results</a>
+<header>
+<h1>{_text(title)}</h1>
+{under}
+{_contents(found, names)}
+</header>
+<main id="content">
+{sections}
+</main>
+<footer>
+{_provenance(provenance or {})}
+</footer>
+</body>
+</html>
+"""
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _anchors(cards: tuple[Card, ...]) -> list[str]:
+    """A name per card for links and ids, unique on the page."""
+    names: list[str] = []
+    for card in cards:
+        slug = re.sub(r"[^a-z0-9]+", "-", card.title.casefold()).strip("-")[:40] or "card"
+        count = sum(name == slug or name.startswith(f"{slug}--") for name in names)
+        names.append(f"{slug}--{count + 1}" if count else slug)
+    return names
+
+
+def _contents(cards: tuple[Card, ...], names: list[str]) -> str:
+    items = []
+    for card, name in zip(cards, names, strict=True):
+        doubts = f' <span class="count">({counted(len(card.caveats), "caveat")})</span>'
+        items.append(
+            f'<li><a href="#{name}">{_text(card.title)}</a>{doubts if card.caveats else ""}<br>'
+            f"{_text(card.conclusion)}</li>"
+        )
+    heading = '<h2 id="contents">In short</h2>'
+    return f'<nav aria-labelledby="contents">{heading}<ol>{"".join(items)}</ol></nav>'
+
+
+def _section(card: Card, name: str) -> str:
+    parts = [
+        f'<section aria-labelledby="{name}">',
+        f'<h2 id="{name}">{_text(card.title)}</h2>',
+        f'<p class="conclusion">{_text(card.conclusion)}</p>',
+        _caveats(card.caveats),
+        _figure(card.figure, name) if card.figure else "",
+        _facts(card),
+        _table(card.table, caption=card.title) if card.table.rows else "",
+        "</section>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _caveats(caveats: tuple[str, ...]) -> str:
+    if not caveats:
+        return ""
+    items = "".join(f"<li>{_text(caveat, 4000)}</li>" for caveat in caveats)
+    heading = "Caveats" if len(caveats) > 1 else "Caveat"
+    return f'<div class="caveats" role="note"><h3>{heading}</h3><ul>{items}</ul></div>'
+
+
+def _facts(card: Card) -> str:
+    if not card.facts:
+        return ""
+    items = []
+    for fact in card.facts:
+        kind = ' class="code"' if fact.format == "code" else ""
+        items.append(f"<dt>{_text(fact.name)}</dt><dd{kind}>{_text(fact.text, 4000)}</dd>")
+    return f"<dl>{''.join(items)}</dl>"
+
+
+def _figure(spec: FigureSpec, name: str) -> str:
+    drawings = "\n".join(
+        svg(spec, name=f"{name}-{layout.name}", layout=layout) for layout in (WIDE, NARROW)
+    )
+    return (
+        f"<figure>{drawings}<figcaption>{_text(spec.conclusion, 4000)}</figcaption>"
+        f"<details><summary>The numbers behind this figure</summary>"
+        f"{_table(_figure_table(spec), caption=f'Numbers of: {spec.title}')}</details></figure>"
+    )
+
+
+def _figure_table(spec: FigureSpec) -> Table:
+    """Every drawn value, as rows."""
+    columns = (
+        Column("panel"), Column("series"), Column("x"), Column("x value", format="number"),
+        Column("y"), Column("y value", format="number"), Column("low", format="number"),
+        Column("high", format="number"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for panel in spec.panels:
+        for series in panel.series:
+            name = series.label or series.group
+            for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+                edges = (series.low[i], series.high[i]) if series.low else (None, None)
+                rows.append((
+                    panel.title, name, _axis_name(panel.x), _on(panel.x, x),
+                    _axis_name(panel.y), _on(panel.y, y), *edges,
+                ))  # fmt: skip
+    if len(rows) > _FIGURE_ROWS:
+        step = -(-len(rows) // _FIGURE_ROWS)
+        rows = rows[::step]
+    return Table(columns, tuple(rows))
+
+
+def _axis_name(axis: Axis) -> str:
+    return f"{axis.title} ({axis.unit})" if axis.unit else axis.title
+
+
+def _on(axis: Axis, value: float) -> Cell:
+    if axis.scale == "category" and value in range(len(axis.categories)):
+        return axis.categories[int(value)]
+    return value
+
+
+def _table(table: Table, *, caption: str) -> str:
+    heads = "".join(_head(column) for column in table.columns)
+    written = table_cells(table)
+    rows = []
+    for i, row in enumerate(table.rows):
+        cells = [
+            _cell(value, text, table.columns[j], table.format_of(i, j), head=j == 0)
+            for j, (value, text) in enumerate(zip(row, written[i], strict=True))
+        ]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(caption)}"><table>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _head(column: Column) -> str:
+    kind = "" if column.format in TEXTUAL else ' class="num"'
+    unit = f' <span class="unit">{_text(column.unit)}</span>' if column.unit else ""
+    return f'<th scope="col"{kind}>{_text(column.name)}{unit}</th>'
+
+
+def _cell(value: Cell, text: str, column: Column, form: Format, *, head: bool) -> str:
+    kinds = []
+    if column.format == "code":
+        kinds.append("code")
+    if column.format not in TEXTUAL:
+        kinds.append("num")
+    elif len(text) > 40:
+        kinds.append("words")
+    attributes = f' class="{" ".join(kinds)}"' if kinds else ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        attributes += f' data-value="{value!r}"'
+    if head:
+        return f'<th scope="row"{attributes}>{_text(text)}</th>'
+    return f"<td{attributes}>{_text(text)}</td>"
+
+
+def _provenance(provenance: Mapping[str, object]) -> str:
+    if not provenance:
+        return "<p>Made with scalewise.</p>"
+    items = "".join(
+        f"<dt>{_text(name.replace('_', ' '))}</dt><dd>{_text(_stated(value), 2000)}</dd>"
+        for name, value in provenance.items()
+    )
+    heading = '<h2 id="provenance">Where this page comes from</h2>'
+    return f'<section aria-labelledby="provenance">{heading}<dl>{items}</dl></section>'
+
+
+def _stated(value: object) -> str:
+    if isinstance(value, int | float | str | None):
+        return str(value) if isinstance(value, int) else cell(value, "number")
+    return str(value)
+
+
+def _text(text: str, limit: int = 400) -> str:
+    """Any text made safe for an element or a quoted attribute."""
+    return escape(clean(text, limit), quote=True)

@@ -88,7 +88,7 @@ def _budget(
             hint="Write --gpu h100 --mfu 0.4, and --days 14 with --gpus.",
         )
     chip = accelerator_named(gpu)
-    told = f"{chip.name} at {mfu:.0%} utilisation"
+    told = f"{chip.name} at utilisation {mfu:g}"
     if gpus is not None and days is not None:
         flops = flops_from_gpus(gpus, days, chip, mfu)
         told = f"{gpus} x {told}, {days:g} days: {format_flops(flops)} FLOP"
@@ -110,5 +110,9 @@ command = verb(
         options.quantity("--days", "Days of training."),
         options.quantity("--price", "Price of one accelerator-hour.", name="price_per_hour"),
         options.level(),
+    ),
+    examples=(
+        "allocate fit.json --flops 1e24",
+        "allocate fit.json --gpus 512 --gpu h100 --mfu 0.4 --days 14 --price 2.1",
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -11,7 +10,8 @@ from typing import Any
 import click
 
 from scalewise.cli.failure import report_failure, usage_error
-from scalewise.core.errors import ScalewiseError, UsageError
+from scalewise.cli.output import flush
+from scalewise.core.errors import UsageError
 
 VERBS: Mapping[str, str] = {
     "demo": "The whole walk on real small runs: check, backtest, fit, forecast, allocate.",
@@ -77,9 +77,10 @@ class Verbs(click.Group):
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra) or 0
+            flush()
         except (Exception, KeyboardInterrupt) as error:
             code = report_failure(_as_ours(error), verb, given)
-        raise SystemExit(_flushed(code))
+        raise SystemExit(code)
 
 
 def _as_ours(error: BaseException) -> BaseException:
@@ -90,21 +91,6 @@ def _as_ours(error: BaseException) -> BaseException:
         # click calls an unexpected end of a file an interruption too; that would be a bug.
         return error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
     return error
-
-
-def _flushed(code: int) -> int:
-    """The exit code, once everything is written or its reader has gone."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes again on its way out, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        failure: ScalewiseError = UsageError(
-            f"Standard output cannot be written: {error.strerror}.", hint="Check the disk."
-        )
-        return report_failure(failure, "scalewise", ())
-    return code
 
 
 def degrade_gracefully() -> None:

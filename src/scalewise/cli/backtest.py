@@ -28,11 +28,12 @@ def backtest(
     Two naive rules are scored beside the laws: the lowest loss seen, and the loss of the run with
     most compute. The share of held-out runs inside the intervals is measured too.
     """
+    from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest as score_all
 
     table = runs_from(runs, mapping, where)
     findings = tell_health(table)
-    outcome = score_all(table, laws, level=level, seed=seed)
+    outcome = score_all(table, laws, policy=Policy(level=level, seed=seed))
 
     def cards() -> list[Any]:
         from scalewise.report.cards.backtest import backtest_card
@@ -53,10 +54,16 @@ command = verb(
     backtest,
     (
         click.Argument(["runs"], metavar="RUNS"),
-        options.names("--laws", "Laws to score: chinchilla,power. All that the data carry if absent."),
+        options.names(
+            "--laws", "Laws to score: chinchilla,power. All that the data carry if absent."
+        ),
         options.where(),
         options.mapping(),
         options.level(),
         options.seed(),
+    ),
+    examples=(
+        "backtest runs.csv",
+        "backtest runs.csv --laws chinchilla,overtraining",
     ),
 )

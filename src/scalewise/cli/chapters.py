@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalewise.cli.output import provenance_of, tell, write_text
 from scalewise.core.errors import LawError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scalewise.report.card import Card
     from scalewise.runs.health import Finding
     from scalewise.runs.table import RunTable
+
+UNKNOWN_RANGE = (1e18, 1e24)  # FLOP: published constants come without their runs
+BEYOND = 100.0  # how far past the largest run a frontier is drawn
 
 
 def runs_chapter(table: RunTable, findings: tuple[Finding, ...]) -> list[Card]:
@@ -42,24 +45,37 @@ def fit_chapter(result: FitResult) -> list[Card]:
 
 def held_out_chapter(forecast: HeldOutForecast) -> list[Card]:
     """What was forecast of the runs set aside, beside what they reached."""
-    from scalewise.report.cards.held_out import held_out_card
+    from scalewise.report.cards.held_out import held_out_card, held_out_scores_card
 
-    return [held_out_card(forecast)]
+    return [held_out_card(forecast), held_out_scores_card(forecast)]
 
 
-def allocation_chapter(result: FitResult, flops: float | None = None) -> list[Card]:
+def allocation_chapter(
+    result: FitResult, table: RunTable | None = None, *, flops: float | None = None
+) -> list[Card]:
     """How to spend compute; nothing for laws that do not trade size against tokens."""
-    from scalewise.plan.allocate import allocate
+    from scalewise.plan.allocate import allocate, frontier
     from scalewise.report.cards.allocation import allocation_card, frontier_card
 
     try:
+        line = frontier(result, _budgets(result, flops))
         cards = [] if flops is None else [allocation_card(allocate(result, flops))]
-        return [*cards, frontier_card(result)]
     except LawError:
         return []
+    return [*cards, frontier_card(line, table)]
 
 
-def write_page(cards: Iterable[Card], out: str, *, title: str, sha256: str, subtitle: str = "") -> None:
+def _budgets(result: FitResult, flops: float | None) -> Any:
+    """The axis of the frontier: from the smallest run to the budget asked about."""
+    import numpy as np
+
+    low, high = result.ranges.get("flops", UNKNOWN_RANGE)
+    return np.geomspace(low, max(high, flops or BEYOND * high), num=41)
+
+
+def write_page(
+    cards: Iterable[Card], out: str, *, title: str, sha256: str, subtitle: str = ""
+) -> None:
     """One self-contained HTML page at ``out``; ``-`` is standard output."""
     from scalewise.report.html import page
 

@@ -20,7 +20,7 @@ def prediction_data(prediction: Prediction, given: Mapping[str, float]) -> dict[
     """A prediction: the quantity under its own name, its interval, how far it reaches."""
     return {
         prediction.quantity: prediction.value,
-        "interval": [prediction.low, prediction.high],
+        "interval": _interval(prediction.low, prediction.high, prediction.runs),
         "level": prediction.level,
         "extrapolation": dict(prediction.extrapolation),
         "runs": prediction.runs,
@@ -29,14 +29,17 @@ def prediction_data(prediction: Prediction, given: Mapping[str, float]) -> dict[
     }
 
 
+def _interval(low: Any, high: Any, runs: int) -> list[Any]:
+    """Both ends; null where no runs stand behind them, as with published constants."""
+    return [low, high] if runs else [None, None]
+
+
 def allocation_data(allocation: Allocation) -> dict[str, Any]:
     """An allocation: each quantity with its interval."""
+    quantities = ("params", "tokens", "tokens_per_param", "loss")
     return {
         "flops": {"value": allocation.flops, "interval": [allocation.flops] * 2},
-        "params": _with_interval(allocation.params),
-        "tokens": _with_interval(allocation.tokens),
-        "tokens_per_param": _with_interval(allocation.tokens_per_param),
-        "loss": _with_interval(allocation.loss),
+        **{q: _with_interval(getattr(allocation, q), allocation.runs) for q in quantities},
         "size": allocation.size,
         "level": allocation.level,
         "law": allocation.law,
@@ -46,8 +49,8 @@ def allocation_data(allocation: Allocation) -> dict[str, Any]:
     }
 
 
-def _with_interval(interval: Interval) -> dict[str, Any]:
-    return {"value": interval.value, "interval": [interval.low, interval.high]}
+def _with_interval(interval: Interval, runs: int) -> dict[str, Any]:
+    return {"value": interval.value, "interval": _interval(interval.low, interval.high, runs)}
 
 
 def backtest_data(backtest: Backtest) -> dict[str, Any]:

@@ -67,18 +67,20 @@ def demo(*, live: bool, out: str, folder: str, workers: int, seed: int) -> Answe
 
 def walk(table: RunTable, *, sizes: int, seed: int) -> tuple[list[Card], HeldOutForecast]:
     """Every chapter, from the runs to the allocation; laws see only what was not held out."""
+    from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest
     from scalewise.forecast.holdout import forecast_held_out
     from scalewise.runs.health import check_health
 
-    forecast = forecast_held_out(table, sizes=sizes, seed=seed)
-    tested = backtest(forecast.split.fitted, seed=seed)
+    policy = Policy(seed=seed)
+    forecast = forecast_held_out(table, sizes=sizes, policy=policy)
+    tested = backtest(forecast.split.fitted, policy=policy)
     cards = [
         *runs_chapter(table, check_health(table)),
         *backtest_chapter(tested),
         *fit_chapter(forecast.result),
         *held_out_chapter(forecast),
-        *allocation_chapter(forecast.result, BUDGET),
+        *allocation_chapter(forecast.result, table, flops=BUDGET),
     ]
     return cards, forecast
 
@@ -98,5 +100,9 @@ command = verb(
         ),
         options.count("--workers", "Processes that --live trains with.", default="2"),
         options.seed(),
+    ),
+    examples=(
+        'demo',
+        'demo --live',
     ),
 )  # fmt: skip

@@ -11,12 +11,11 @@ from scalewise.cli import options
 from scalewise.cli.inputs import runs_from, tell_health
 from scalewise.cli.output import Answer, file_text, tell
 from scalewise.cli.verb import verb
-from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.errors import UnfitDataError
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
 
-AUTO = "auto"
 OBJECTIVES = ("huber-log", "lad-log", "ls-log", "ls")
 
 
@@ -26,7 +25,10 @@ def fit(
     mapping: Mapping[str, str] | None,
     where: str | None,
     out: str | None,
-    **question: Any,
+    law: str,
+    fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    **settings: Any,
 ) -> Answer:
     """Fit a law to RUNS: a CSV, JSONL or Parquet table, or - for standard input.
 
@@ -36,9 +38,11 @@ def fit(
     Exits with 4 if the data do not determine the constants or the search did not converge; what
     was found is printed all the same.
     """
+    from scalewise.forecast.choose import fit as fit_law
+
     table = runs_from(runs, mapping, where)
     findings = tell_health(table)
-    result = _fitted(table, **question)
+    result = fit_law(law, table, fixed=fixed or None, bounds=bounds or None, **settings)
     text = None if out != "-" else fit_text(result)
     if out is not None and text is None:
         from scalewise.fit.storage import write_fit
@@ -48,42 +52,6 @@ def fit(
     return answer(result, warnings=(*findings, *result.warnings), text=text)
 
 
-def _fitted(
-    table: object,
-    *,
-    law: str,
-    objective: str | None,
-    delta: float | None,
-    rows: str,
-    bootstrap: int,
-    seed: int,
-    fixed: Mapping[str, float],
-    bounds: Mapping[str, tuple[float, float]],
-) -> FitResult:
-    if law != AUTO:
-        from scalewise.fit.engine import fit as fit_law
-
-        return fit_law(
-            law,
-            table,
-            objective=objective,
-            delta=delta,
-            fixed=fixed,
-            bounds=bounds,
-            rows="all" if rows == "all" else "finals",
-            bootstrap=bootstrap,
-            seed=seed,
-        )
-    for flag, given in (("--fix", fixed), ("--bound", bounds), ("--rows all", rows == "all")):
-        if given:
-            raise UsageError(
-                f"{flag} concerns one law, and --law is auto.", hint="Name the law: --law chinchilla."
-            )
-    from scalewise.forecast.choose import choose
-
-    return choose(table, objective=objective, delta=delta, bootstrap=bootstrap, seed=seed)
-
-
 def fit_text(result: FitResult) -> str:
     """A fit as its file would read."""
     from scalewise.fit.storage import write_fit
@@ -91,9 +59,7 @@ def fit_text(result: FitResult) -> str:
     return file_text("fit.json", lambda path: write_fit(result, path))
 
 
-def answer(
-    result: FitResult, *, warnings: tuple[str, ...] = (), text: str | None = None
-) -> Answer:
+def answer(result: FitResult, *, warnings: tuple[str, ...] = (), text: str | None = None) -> Answer:
     """A fit as an answer; its status makes the exit code."""
     from scalewise.fit.storage import fit_data
 
@@ -128,7 +94,7 @@ command = verb(
     (
         click.Argument(["runs"], metavar="RUNS"),
         click.Option(
-            ["--law"], default=AUTO, show_default=True, metavar="auto|NAME|FORMULA",
+            ["--law"], default="auto", show_default=True, metavar="auto|NAME|FORMULA",
             help="What to fit.",
         ),
         click.Option(
@@ -146,5 +112,10 @@ command = verb(
         options.count("--bootstrap", "Resamples for the intervals.", zero=True, default="300"),
         options.seed(),
         click.Option(["--out"], metavar="FIT", help="Write the fit to this file, or - ."),
+    ),
+    examples=(
+        'fit runs.csv --out fit.json',
+        'fit runs.csv --law chinchilla --where "params < 1B"',
+        "fit runs.csv --law 'E + A / params**alpha' --fix E=1.69",
     ),
 )  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from scalewise.cli.output import tell
 from scalewise.core.errors import RunDataError
@@ -29,7 +28,7 @@ def local_path(source: str) -> Iterator[str]:
 
     with TemporaryDirectory(prefix="scalewise-") as folder:
         path = Path(folder) / STDIN
-        path.write_bytes(click.get_binary_stream("stdin").read())
+        path.write_bytes(sys.stdin.buffer.read())
         try:
             yield str(path)
         except RunDataError as error:
@@ -101,12 +100,17 @@ def joined(tables: list[RunTable]) -> RunTable:
     frames = [
         table.frame
         if "run_id" in table.mapping
-        else table.frame.with_columns(pl.format("{}:{}", pl.lit(table.source), "run_id").alias("run_id"))
+        else table.frame.with_columns(
+            pl.format("{}:{}", pl.lit(table.source), "run_id").alias("run_id")
+        )
         for table in tables
     ]
     table = read_runs(pl.concat(frames, how="diagonal_relaxed"))
     return replace(
         table,
         source=", ".join(table.source for table in tables),
-        assumptions=(*(f"{t.source}: {note}" for t in tables for note in t.assumptions), *table.assumptions),
+        assumptions=(
+            *(f"{t.source}: {note}" for t in tables for note in t.assumptions),
+            *table.assumptions,
+        ),
     )

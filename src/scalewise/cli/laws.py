@@ -36,4 +36,12 @@ def laws(*, name: str | None) -> Answer:
     return Answer(data=law_data(law), cards=card)
 
 
-command = verb("laws", laws, (click.Argument(["name"], metavar="[NAME]", required=False),))
+command = verb(
+    "laws",
+    laws,
+    (click.Argument(["name"], metavar="[NAME]", required=False),),
+    examples=(
+        "laws",
+        "laws chinchilla",
+    ),
+)

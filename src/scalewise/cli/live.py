@@ -46,6 +46,7 @@ def _trained(specs: Sequence[RunSpec], folder: Path, *, workers: int) -> RunTabl
 def _show_forecast(table: RunTable, target: RunSpec, *, seed: int) -> None:
     """The forecast of the target, on stderr while nothing of it is trained."""
     from scalewise.core.counting import params_nonembed
+    from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import choose
     from scalewise.report.cards.prediction import prediction_card
 
@@ -54,6 +55,6 @@ def _show_forecast(table: RunTable, target: RunSpec, *, seed: int) -> None:
         "params_nonembed": params_nonembed(target.shape),
         "tokens": target.tokens,
     }
-    prediction = choose(table, seed=seed).predict(**given)
+    prediction = choose(table, policy=Policy(seed=seed)).predict(**given)
     tell(f"Forecast of {target.run_id}, made before its training:\n")
     print_cards([prediction_card(prediction, given)], to_stderr=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalewise.core.errors import ScalewiseError
+from scalewise.core.errors import ScalewiseError, UsageError
 
 if TYPE_CHECKING:
     from scalewise.report.card import Card
@@ -128,12 +129,30 @@ def _plain(line: str) -> str:
     return bare(line, limit=10_000)
 
 
+def flush() -> None:
+    """Write what is still in the buffer, so that a failure to do so is told and not lost."""
+    with _whole_or_told():
+        sys.stdout.flush()
+
+
 def _write(content: str | bytes, *, colour: bool = False) -> None:
-    try:
+    with _whole_or_told():
         click.echo(content, nl=False, color=colour)
-    except BrokenPipeError:
-        # The reader has seen enough, as in `scalewise laws | head`; the exit code stays.
+
+
+@contextmanager
+def _whole_or_told() -> Iterator[None]:
+    """A reader that has gone is no failure, as in `scalewise laws | head`; a full disk is one."""
+    try:
+        yield
+    except OSError as error:
+        # The interpreter flushes again on its way out, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(
+                f"Standard output cannot be written: {error.strerror}.",
+                hint="Check the free space, or write to another place.",
+            ) from error
 
 
 def _width() -> int:

@@ -80,4 +80,8 @@ command = verb(
             "--max-extrapolation", "Gate: largest factor beyond the fitted range, 100."
         ),
     ),
+    examples=(
+        "predict fit.json --params 7B --tokens 2T",
+        "predict besiroglu2024 --params 70B --tokens 1.4T",
+    ),
 )

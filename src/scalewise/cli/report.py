@@ -24,6 +24,7 @@ from scalewise.core.errors import UnfitDataError
 if TYPE_CHECKING:
     from scalewise.report.card import Card
 
+
 def report(
     *,
     source: str,
@@ -68,15 +69,17 @@ def _runs_cards(
     path: str, mapping: Mapping[str, str] | None, where: str | None, *, level: float, seed: int
 ) -> tuple[list[Card], str, UnfitDataError | None]:
     """What can be told of the runs; if that stops short of a forecast, why."""
+    from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest, choose
     from scalewise.runs.health import check_health
 
+    policy = Policy(level=level, seed=seed)
     table = runs_from(path, mapping, where)
     cards = runs_chapter(table, check_health(table))
     try:
-        cards += backtest_chapter(backtest(table, level=level, seed=seed))
-        result = choose(table, level=level, seed=seed)
-        cards += [*fit_chapter(result), *allocation_chapter(result)]
+        cards += backtest_chapter(backtest(table, policy=policy))
+        result = choose(table, policy=policy)
+        cards += [*fit_chapter(result), *allocation_chapter(result, table)]
     except UnfitDataError as error:
         cards.append(_absent(error))
         return cards, table.sha256, error
@@ -90,7 +93,7 @@ def _absent(error: UnfitDataError) -> Card:
 
 
 def holds_fit(source: str) -> bool:
-    """Whether a source is a fit rather than a run table: by content, or by name if there is none."""
+    """Whether a source is a fit rather than a run table: by its content, else by its name."""
     path = Path(source)
     if not path.is_file():
         return path.suffix in ("", ".json") and not path.exists()
@@ -111,5 +114,9 @@ command = verb(
         options.mapping(),
         options.level(),
         options.seed(),
+    ),
+    examples=(
+        'report fit.json --out fit.html',
+        'report runs.csv',
     ),
 )  # fmt: skip

@@ -79,4 +79,8 @@ command = verb(
         ),
         click.Option(["--strict"], is_flag=True, help="Exit with 4 if a finding is an error."),
     ),
+    examples=(
+        "runs log.csv",
+        "runs a.jsonl b.csv --map params=N --out runs.parquet",
+    ),
 )

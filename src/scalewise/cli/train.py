@@ -157,4 +157,8 @@ command = verb(
         options.count("--workers", "Processes that train at once.", default="2"),
         click.Option(["--dry-run"], is_flag=True, help="Print the plan and train nothing."),
     ),
+    examples=(
+        'train ladder.toml --dry-run',
+        'train ladder.toml --workers 2',
+    ),
 )  # fmt: skip

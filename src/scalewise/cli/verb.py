@@ -13,9 +13,13 @@ from scalewise.cli.output import Answer, publish
 
 
 def verb(
-    name: str, function: Callable[..., Answer], params: Sequence[click.Parameter]
+    name: str,
+    function: Callable[..., Answer],
+    params: Sequence[click.Parameter],
+    *,
+    examples: Sequence[str],
 ) -> click.Command:
-    """The command of that name; its help is the function's docstring."""
+    """The command of that name; its help is the function's docstring, then examples."""
 
     def run(*, as_json: bool, debug: bool, **given: Any) -> int:
         del debug  # read where failures are reported
@@ -31,4 +35,5 @@ def verb(
         params=[*params, *shared],
         help=cleandoc(function.__doc__ or ""),
         short_help=VERBS[name],
+        epilog="\n".join(["\b", "Examples:", *(f"  scalewise {line}" for line in examples)]),
     )

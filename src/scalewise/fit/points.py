@@ -101,8 +101,9 @@ def _weights(table: RunTable, weights: str | Array | None) -> Array:
         return np.ones(len(table))
     values = table.column(weights) if isinstance(weights, str) else np.asarray(weights, dtype=float)
     if values.shape != (len(table),) or not np.all(values >= 0) or not np.all(np.isfinite(values)):
+        least = f" and least value {np.min(values):g}" if values.size else ""
         raise RunDataError(
-            f"The weights have shape {values.shape} and least value {np.min(values):g}.",
+            f"The weights have shape {values.shape}{least}.",
             hint=f"Give {len(table)} finite weights, none negative.",
         )
     return values

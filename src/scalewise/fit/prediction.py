@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import LawError, UsageError
+from scalewise.laws.formula import INPUT_COLUMNS
 from scalewise.laws.law import Law, Quantity
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -65,7 +66,7 @@ class Prediction:
 def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
     """The law's inputs by symbol, from columns by name; flops and tokens follow from 6ND.
 
-    Raises UsageError for a missing, unknown or non-positive column.
+    Raises UsageError for a missing or non-positive column.
     """
     columns = {name: np.asarray(value, dtype=float) for name, value in given.items()}
     for name, values in columns.items():
@@ -84,6 +85,17 @@ def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
             hint=f"Give all of {', '.join(law.columns)}.",
         )
     return {symbol: columns[column] for symbol, column in law.variables.items()}
+
+
+def refuse_unknown(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a column that is an input of none of the laws nor a known word."""
+    known = {column for law in laws for column in law.columns} | set(INPUT_COLUMNS)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise UsageError(
+            f"No law takes {', '.join(unknown)} as input.",
+            hint=f"Give {', '.join(dict.fromkeys(c for law in laws for c in law.columns))}.",
+        )
 
 
 def reach(

@@ -12,7 +12,14 @@ import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.objective import Objective
-from scalewise.fit.prediction import Prediction, inputs_for, mixed_quantile, reach, scalar
+from scalewise.fit.prediction import (
+    Prediction,
+    inputs_for,
+    mixed_quantile,
+    reach,
+    refuse_unknown,
+    scalar,
+)
 from scalewise.fit.search import Certificate
 from scalewise.laws.law import Law
 
@@ -114,6 +121,7 @@ class FitResult:
         laws that the result rests on, and what backtests found missing.
         """
         _check_level(level)
+        refuse_unknown([member.law for _, member in self.members], columns)
         shares, centres, samples = [], [], []
         for share, member in self.members:
             inputs = inputs_for(member.law, columns)

@@ -133,8 +133,14 @@ def space_of(
                 factor *= unit[symbol] ** float(evaluate(power, {}))
         edges = np.array(stated[constant.name], dtype=float) / factor
         if constant.role == "amplitude":
+            if edges[1] < 0:
+                raise LawError(
+                    f"{constant.name} is at most {stated[constant.name][1]:g}, and an amplitude "
+                    "cannot be negative.",
+                    hint="The formula states its sign; give a value above 0.",
+                )
             with np.errstate(divide="ignore"):
-                edges = np.log(edges)
+                edges = np.log(np.maximum(edges, 0.0))
             if constant.name not in fixed:
                 wide = 1e3 if any(unit[s] == 1.0 for s in dimensions[constant.name]) else 0.0
                 edges = np.clip(edges, LOG_AMPLITUDE[0] - wide, LOG_AMPLITUDE[1] + wide)
@@ -160,6 +166,8 @@ def fixed_bounds(
 ) -> tuple[float, float]:
     """The interval a constant may take: a point if fixed, the user's, or the law's own."""
     if name in fixed:
+        if not np.isfinite(fixed[name]):
+            raise LawError(f"{name} is fixed at {fixed[name]}.", hint="Give a finite value.")
         return (float(fixed[name]), float(fixed[name]))
     low, high = bounds.get(name, default)
     if not low <= high:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import RunDataError
+from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.records import atomic_write, to_json
 from scalewise.fit.objective import Objective
 from scalewise.fit.result import FitResult, FitStatus, Rival
@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SCHEMA = "scalewise.fit/1"
 MAX_BYTES = 200_000_000
+# What reading a record of the wrong shape can raise; a formula or bounds can be wrong as well.
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError)
 
 
 def write_fit(result: FitResult, path: str | Path) -> None:
@@ -43,7 +45,7 @@ def read_fit(source: str | Path) -> FitResult:
                 hint="Give the file that scalewise fit --out wrote.",
             )
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunDataError(
             f"{source} cannot be read as a fit: {error}.",
             hint="Give the file that scalewise fit --out wrote, or a name from scalewise laws.",
@@ -51,14 +53,14 @@ def read_fit(source: str | Path) -> FitResult:
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
         raise RunDataError(
-            f"{source} has schema {schema!r}, not {SCHEMA!r}.",
+            f"{source} has schema {str(schema)[:40]!r}, not {SCHEMA!r}.",
             hint="Give the file that scalewise fit --out wrote.",
         )
     try:
         return _result(record)
-    except (KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise RunDataError(
-            f"{source} is damaged: {type(error).__name__} at {error}.", hint="Fit again."
+            f"{source} is damaged: {type(error).__name__} at {str(error)[:200]}.", hint="Fit again."
         ) from error
 
 

@@ -18,7 +18,7 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.engine import DEFAULT_BOOTSTRAP
 from scalewise.fit.engine import fit as fit_law
 from scalewise.fit.points import Rows
-from scalewise.fit.result import FitResult, FitStatus, Rival
+from scalewise.fit.result import FitResult, Rival
 from scalewise.forecast.backtest import (
     DEFAULT_POLICY,
     Backtest,
@@ -26,7 +26,6 @@ from scalewise.forecast.backtest import (
     LawScore,
     Policy,
     Split,
-    forecast_split,
     held_out_points,
     law_candidates,
     loss_finals,
@@ -43,8 +42,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 AUTO = "auto"
 # A law whose held-out error is this many times the best one's adds nothing but its name.
 _WORST_RATIO = 2.5
-# How many splits' worth of evidence the assumption "the intervals are right" counts for.
-_PRIOR_SPLITS = 2.0
+# What is believed before any split is seen: squared errors this many times the stated ones, with
+# the weight of so many splits. Intervals from few runs are known to be too narrow.
+_PRIOR_SPLITS, _PRIOR_RATIO = 2.0, 1.5
+UNTESTED_SPREAD = 1.5
 _Z90 = 1.6449
 
 
@@ -164,23 +165,20 @@ def combine(
             + "; ".join(f"{s.law}: {s.status}" for s in scores),
             hint="Add sizes or token budgets, or name one law.",
         )
-    spread = _spread(scores, shares)
     by_key = {law.key: law for law in laws}
-    fitted = [
-        (weight, _fit(by_key[key], table, policy, bootstrap=bootstrap))
-        for key, weight in sorted(shares.items(), key=lambda item: -item[1])
-    ]
-    usable = [(w, r) for w, r in fitted if r.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)]
+    fitted = {key: _attempt(by_key[key], table, policy, bootstrap=bootstrap) for key in shares}
+    usable = {key: result for key, result in fitted.items() if result is not None}
     if not usable:
-        return fitted[0][1]
-    total = sum(weight for weight, _ in usable)
-    (weight, leader), *others = usable
-    reach = max(split.reach for split in splits)
-    result = leader.combined_with(
-        tuple(Rival(weight=w / total, result=r) for w, r in others),
-        weight=weight / total,
-        spread=spread,
+        raise UnfitDataError(
+            f"None of {', '.join(shares)} is determined by the whole of these runs.",
+            hint="Add runs of other sizes or token budgets, or name one law.",
+        )
+    total = sum(shares[key] for key in usable)
+    result = _combined(
+        [(shares[key] / total, result) for key, result in usable.items()],
+        _spread(scores, shares),
     )
+    reach = max(split.reach for split in splits)
     if not reach > 1:
         return result
     note = f"Backtested up to {reach:.3g} times the fitted compute; beyond that it is untested."
@@ -189,7 +187,13 @@ def combine(
 
 def law_weights(scores: Sequence[LawScore]) -> dict[str, float]:
     """Inverse mean squared held-out log error, with laws far behind the best left out."""
-    squared = {s.law: float(np.mean(np.log1p(s.errors) ** 2)) for s in scores if s.points}
+    return _inverse_square(
+        {s.law: float(np.mean(np.log1p(s.errors) ** 2)) for s in scores if s.points}
+    )
+
+
+def _inverse_square(squared: Mapping[str, float]) -> dict[str, float]:
+    """Shares in inverse proportion to squared errors, without those far behind."""
     if not squared:
         return {}
     # Errors below half a per mille are luck at any noise level seen in practice.
@@ -217,7 +221,9 @@ def _spread(scores: Sequence[LawScore], shares: dict[str, float]) -> float:
         sd = np.hypot((high - low) / (2 * _Z90), between / _Z90)
         ratios.append((np.log(members[0][i].measured) - centre) / max(sd, 1e-9))
     evidence = float(np.mean(np.square(ratios))) * splits
-    return float(max(1.0, np.sqrt((_PRIOR_SPLITS + evidence) / (_PRIOR_SPLITS + splits))))
+    return float(
+        max(1.0, np.sqrt((_PRIOR_SPLITS * _PRIOR_RATIO + evidence) / (_PRIOR_SPLITS + splits)))
+    )
 
 
 def _score_auto(laws: Sequence[Law], splits: Sequence[Split], policy: Policy) -> LawScore:
@@ -237,24 +243,42 @@ def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult
         inner = splits_by_size(split.fitted)
         scores = score_laws(laws, inner, policy)
         return combine(split.fitted, laws, scores, inner, policy, bootstrap=100)
-    except UnfitDataError:
-        usable = (forecast_split(law, split, policy)[0] for law in laws)
-        return next((result for result in usable if result is not None), None)
+    except UnfitDataError as error:
+        try:
+            return _untested(split.fitted, laws, str(error), policy, bootstrap=100)
+        except UnfitDataError:
+            return None
 
 
 def _untested(
     table: RunTable, laws: Sequence[Law], reason: str, policy: Policy, *, bootstrap: int
 ) -> FitResult:
-    """The simplest law that the data determine, marked as untested."""
-    result = None
-    for law in laws:
-        result = _fit(law, table, policy, bootstrap=bootstrap)
-        if result.status is FitStatus.CONVERGED:
-            break
-    if result is None:
-        raise UnfitDataError("There is no law to fit.", hint="Name one.")
-    note = f"Untested: {reason}"
+    """The laws combined by how closely they fit, for want of sizes to test them on."""
+    fitted = [(law, _attempt(law, table, policy, bootstrap=bootstrap)) for law in laws]
+    usable = {law.key: result for law, result in fitted if result is not None}
+    if not usable:
+        raise UnfitDataError(
+            f"None of {', '.join(law.key for law in laws)} is determined by these runs. {reason}",
+            hint="Add runs of other sizes or token budgets.",
+        )
+    shares = _inverse_square({key: result.noise**2 for key, result in usable.items()})
+    result = _combined([(share, usable[key]) for key, share in shares.items()], UNTESTED_SPREAD)
+    note = f"Untested: {reason} Intervals are widened by {UNTESTED_SPREAD:g} on principle."
     return replace(result, warnings=(*result.warnings, note))
+
+
+def _attempt(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult | None:
+    try:
+        return _fit(law, table, policy, bootstrap=bootstrap).required()
+    except UnfitDataError:
+        return None
+
+
+def _combined(members: Sequence[tuple[float, FitResult]], spread: float) -> FitResult:
+    """The heaviest result leading the others."""
+    (weight, leader), *others = sorted(members, key=lambda member: -member[0])
+    rivals = tuple(Rival(weight=share, result=result) for share, result in others)
+    return leader.combined_with(rivals, weight=weight, spread=spread)
 
 
 def _fit(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult:

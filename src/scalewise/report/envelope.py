@@ -40,7 +40,6 @@ def error_envelope(
     >>> error_envelope("fit", UsageError("No law.", hint="Name one."))["data"]["hint"]
     'Name one.'
     """
-    deliberate = isinstance(error, ScalewiseError)
     return {
         "schema": SCHEMA,
         "command": command,
@@ -49,7 +48,7 @@ def error_envelope(
             "error": type(error).__name__,
             "message": error.message if isinstance(error, ScalewiseError) else str(error),
             "hint": error.hint if isinstance(error, ScalewiseError) else "",
-            "exit_code": error.exit_code if deliberate else 1,
+            "exit_code": error.exit_code if isinstance(error, ScalewiseError) else 1,
         },
         "warnings": [],
         "provenance": plain(dict(provenance or {})),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log10
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = "os^DvPX*"
+_MARKERS = "os^DvPX*<h>d"
 _TEXT = 12.0
 _LABEL_GAP = 15.0
 _LABEL_LIMIT = 34  # characters
@@ -49,12 +50,12 @@ def svg(spec: FigureSpec, *, name: str = "figure", layout: Layout = WIDE) -> str
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False,
         "font.family": "DejaVu Sans", "font.size": _TEXT, "path.simplify": False,
         "axes.unicode_minus": True,
     }  # fmt: skip
-    boxes = [_Box.of(panel, layout) for panel in spec.panels]
+    boxes = _boxes(spec.panels, layout)
     height = sum(box.height for box in boxes)
     out = io.StringIO()
     with mpl.rc_context(settings), warnings.catch_warnings():
@@ -76,6 +77,7 @@ class _Box:
     """One panel with the space that it takes."""
 
     panel: Panel
+    title: tuple[str, ...]
     keys: tuple[Series, ...]
     rows: tuple[tuple[int, ...], ...]  # key entries above the plot, by row
     plot: float
@@ -105,7 +107,17 @@ class _Box:
             if direct:
                 plot = max(plot, _LABEL_GAP * len(keys))
         right = min(words + 44.0, 260.0) if direct and keys else 20.0
-        return _Box(panel, keys, rows, plot, 46.0 + 18.0 * len(rows), left, right)
+        title = tuple(textwrap.wrap(clean(panel.title, 120), int(layout.width / 8)))
+        lines = len(title) + len(rows) + (not categories)
+        return _Box(panel, title, keys, rows, plot, 12.0 + 18.0 * lines, left, right)
+
+
+def _boxes(panels: tuple[Panel, ...], layout: Layout) -> list[_Box]:
+    """Panels under each other, their plots equally wide so that equal axes line up."""
+    boxes = [_Box.of(panel, layout) for panel in panels]
+    plain = [box for box in boxes if box.panel.y.scale != "category"]
+    right = max((box.right for box in plain), default=0.0)
+    return [replace(box, right=right) if box in plain else box for box in boxes]
 
 
 def _label(series: Series) -> str:
@@ -120,7 +132,7 @@ def _key_rows(keys: tuple[Series, ...], room: float) -> tuple[tuple[int, ...], .
     rows: list[list[int]] = []
     used = room + 1
     for i, series in enumerate(keys):
-        width = text_width(_label(series), _TEXT) + 32
+        width = text_width(_label(series), _TEXT) + 36
         if used + width > room:
             rows.append([])
             used = 0.0
@@ -143,12 +155,16 @@ def _draw(figure: Figure, box: _Box, layout: Layout, top: float, height: float) 
     for order, series in enumerate(box.panel.series):
         _draw_series(axes, series, styles[_style_key(series)], order)
     write = _Writer(figure, width, height)
-    write(box.panel.title, 12.0, top - 16.0, weight="bold", size=_TEXT + 1)
+    line = top - 16.0
+    for text in box.title:
+        write(text, 12.0, line, weight="bold", size=_TEXT + 1)
+        line -= 18.0
     if box.panel.y.scale != "category":
-        write(_axis_title(box.panel.y), 12.0, top - 34.0, part="soft")
+        write(_axis_title(box.panel.y), 12.0, line, part="soft")
+        line -= 18.0
     write(_axis_title(box.panel.x), width - box.right, bottom - 34.0, part="soft", anchor="right")
     if box.rows:
-        _key_above(write, figure, box, styles, top, (width, height))
+        _key_above(write, figure, box, styles, line, (width, height))
     elif box.keys:
         _labels_beside(write, figure, box, styles, axes, bottom, (width, height))
 
@@ -208,9 +224,9 @@ def _frame(
     axes.tick_params(which="both", length=0, labelsize=_TEXT - 1, labelcolor=stand_in("soft"))
     axes.tick_params(axis="x", length=4, color=stand_in("rule"), which="major")
     axes.minorticks_off()
-    x_ticks = ticks(panel.x, *limits["x"], most=max(3, int(plot_width / 80)))
+    x_ticks = ticks(panel.x, *limits["x"], most=max(3, int(plot_width / 62)))
     axes.set_xticks([t for t, _ in x_ticks], [text for _, text in x_ticks])
-    y_ticks = ticks(panel.y, *limits["y"], most=max(3, int(box.plot / 45)))
+    y_ticks = ticks(panel.y, *limits["y"], most=max(4, int(box.plot / 42)))
     axes.grid(True, color=stand_in("grid"), linewidth=1.0)
     axes.set_axisbelow(True)
     if panel.y.scale == "category" and not layout.labels_beside:
@@ -277,9 +293,11 @@ def _draw_series(axes: Axes, series: Series, style: _Style, order: int) -> None:
 def _points(
     axes: Axes, x: Any, y: Any, series: Series, style: _Style, *, zorder: float, clip: bool = True
 ) -> None:
-    quiet = series.role == "quiet"
+    size = 5.0 if series.role == "quiet" else 6.5
     axes.plot(
-        x, y, linestyle="none", marker=style.marker, markersize=5.0 if quiet else 6.5,
+        x, y, linestyle="none", marker=style.marker,
+        # Crosses and stars fill less of their square than other marks do.
+        markersize=1.3 * size if style.marker in "PX*" else size,
         markerfacecolor=stand_in("paper") if series.hollow else style.colour,
         markeredgecolor=style.colour if series.hollow else stand_in("paper"),
         markeredgewidth=1.4 if series.hollow else 0.6, zorder=zorder, clip_on=clip,
@@ -328,17 +346,17 @@ def _overlay(figure: Figure, size: tuple[float, float]) -> Axes:
 
 
 def _key_above(
-    write: _Writer, figure: Figure, box: _Box, styles: dict[str, _Style], top: float,
+    write: _Writer, figure: Figure, box: _Box, styles: dict[str, _Style], line: float,
     size: tuple[float, float],
 ) -> None:  # fmt: skip
     axes = _overlay(figure, size)
     for row, entries in enumerate(box.rows):
-        x, y = 22.0, top - 34.0 - 18.0 * row - (18.0 if box.panel.y.scale != "category" else 0.0)
+        x, y = 22.0, line - 18.0 * row
         for i in entries:
             series = box.keys[i]
             _swatch(axes, series, styles[_style_key(series)], x, y)
             write(_label(series), x + 14, y)
-            x += text_width(_label(series), _TEXT) + 32
+            x += text_width(_label(series), _TEXT) + 36
 
 
 def _labels_beside(

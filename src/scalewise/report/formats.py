@@ -16,10 +16,10 @@ _ASCII = {"–": "-", "—": "-", "×": "x", "±": "+/-", "≥": ">=", "≤": "<
 
 
 def clean(text: str, limit: int = LONGEST) -> str:
-    """Foreign text on one line: control and direction characters are shown as escapes.
+    r"""Foreign text on one line: control and direction characters are shown as escapes.
 
-    >>> clean("a\\nb")
-    'a\\\\nb'
+    >>> clean("a\nb")
+    'a\\nb'
     """
     return bare(text, limit)
 

@@ -23,7 +23,8 @@ from scalewise.report.figures import NARROW, WIDE, svg
 from scalewise.report.formats import cell, clean, counted, table_cells
 from scalewise.report.palette import figure_css
 
-_FIGURE_ROWS = 400  # of the table behind a figure; the rest is counted
+_SHORT = 28  # characters that stay on one line
+_FIGURE_ROWS = 300  # of the table behind a figure; the rest is counted
 
 
 def page(
@@ -204,8 +205,8 @@ def _cell(value: Cell, text: str, column: Column, form: Format, *, head: bool) -
         kinds.append("code")
     if column.format not in TEXTUAL:
         kinds.append("num")
-    elif len(text) > 40:
-        kinds.append("words")
+    else:
+        kinds.append("short" if len(text) <= _SHORT else "words")
     attributes = f' class="{" ".join(kinds)}"' if kinds else ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         attributes += f' data-value="{value!r}"'

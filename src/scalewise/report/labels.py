@@ -73,17 +73,20 @@ def tick_text(value: float, form: Format) -> str:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    decades = range(ceil(log10(low) - 1e-9), floor(log10(high) + 1e-9) + 1)
-    if len(decades) >= 3:
-        step = ceil(len(decades) / most)
-        return [10.0**k for k in decades if k % step == 0]
+    """Whole decades over a wide range, else the fullest set of round numbers that fits."""
     first, last = floor(log10(low)), ceil(log10(high))
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+    decades = [10.0**k for k in range(first, last + 1)]
+    inside = [v for v in decades if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+    if len(inside) > max(most, 3):
+        step = ceil(len(inside) / most)
+        return [v for v in inside if round(log10(v)) % step == 0]
+    best = inside
+    for steps in ((1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         values = [float(f"{m}e{k}") for k in range(first, last + 1) for m in steps]
-        inside = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
-        if 3 <= len(inside) <= most:
-            return inside
-    return _even_ticks(low, high, most)
+        found = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+        if len(best) < len(found) <= most:
+            best = found
+    return best if len(best) >= 3 else _even_ticks(low, high, most)
 
 
 def _even_ticks(low: float, high: float, most: int) -> list[float]:
@@ -100,4 +103,4 @@ def _even_ticks(low: float, high: float, most: int) -> list[float]:
 
 def text_width(text: str, size: float) -> float:
     """About how wide a text is, on the generous side."""
-    return 0.56 * size * len(text)
+    return 0.6 * size * len(text)

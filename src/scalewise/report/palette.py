@@ -61,8 +61,7 @@ def figure_css() -> str:
         f":root{{{_variables(LIGHT)}}}",
         f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}",
     ]
-    for part in LIGHT:
-        rules.append(f".f-{part}{{fill:var(--{part})}}.s-{part}{{stroke:var(--{part})}}")
+    rules += [f".f-{part}{{fill:var(--{part})}}.s-{part}{{stroke:var(--{part})}}" for part in LIGHT]
     return "\n".join(rules)
 
 

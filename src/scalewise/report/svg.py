@@ -42,7 +42,7 @@ def page_ready(markup: str, *, name: str, label: str, css_class: str) -> str:
         "viewBox": box, "class": css_class, "role": "img", "aria-label": label,
         "stroke-linejoin": "round",
     })  # fmt: skip
-    _drop_empty(root)
+    _slim(root)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -79,7 +79,7 @@ def _referenced(root: ET.Element) -> set[str]:
     for element in root.iter():
         names.add(element.get(_HREF, "").removeprefix("#"))
         names.update(_REFERENCE.findall(element.get("clip-path", "")))
-    return names
+    return names - {""}
 
 
 def _rename(element: ET.Element, referenced: set[str], name: str) -> None:
@@ -93,8 +93,15 @@ def _rename(element: ET.Element, referenced: set[str], name: str) -> None:
         element.set("clip-path", _REFERENCE.sub(rf"url(#{name}-\1)", clip))
 
 
-def _drop_empty(element: ET.Element) -> None:
+def _slim(element: ET.Element) -> None:
+    # A mark's shape carries its own edge; what each use of it repeats has no effect.
+    if element.tag == "use":
+        for key in ("stroke-width", "stroke-linejoin"):
+            element.attrib.pop(key, None)
+    element.tail = None
+    if element.text is not None and not element.text.strip():
+        element.text = None
     for child in list(element):
-        _drop_empty(child)
+        _slim(child)
         if child.tag in ("g", "defs") and not len(child):
             element.remove(child)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from scalewise.report.card import TEXTUAL, Card, Fact, Table
-from scalewise.report.formats import as_ascii, clean, table_cells
+from scalewise.report.formats import as_ascii, clean, listed, table_cells
 
 WIDTH = 100
 _LEAST_WIDTH = 40
@@ -89,13 +89,30 @@ def _facts(facts: tuple[Fact, ...], room: int) -> list[str]:
 
 
 def _table(table: Table, room: int, paint: _Paint) -> list[str]:
-    heads = [f"{c.name} ({c.unit})" if c.unit else c.name for c in table.columns]
+    shared = _shared_units(table)
+    heads = [
+        f"{c.name} ({c.unit})" if c.unit and c.unit not in shared else c.name for c in table.columns
+    ]
     cells = table_cells(table)
     widths = _widths(table, heads, cells, room)
     head = _row(table, heads, widths)
     rule = paint.dim(_GAP.join("-" * width for width in widths))
     body = [line for row in cells for line in _row(table, row, widths)]
-    return [*(paint.bold(line) for line in head), rule, *body]
+    notes = [
+        line
+        for unit, names in shared.items()
+        for line in _wrapped(f"({listed(names)} in {unit})", room)
+    ]
+    return [*(paint.bold(line) for line in head), rule, *body, *(paint.dim(n) for n in notes)]
+
+
+def _shared_units(table: Table) -> dict[str, list[str]]:
+    """Units of several columns, said once under the table to keep its columns narrow."""
+    names: dict[str, list[str]] = {}
+    for column in table.columns:
+        if column.unit:
+            names.setdefault(column.unit, []).append(column.name)
+    return {unit: columns for unit, columns in names.items() if len(columns) > 1}
 
 
 def _widths(table: Table, heads: list[str], cells: list[list[str]], room: int) -> list[int]:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from scalewise.runs.spec import RunSpec
 from scalewise.train.shape import shape_from_width
 
-MILLION = 1_000_000
 BATCH_TOKENS = 512
 LR_PEAK = 0.005  # least loss at widths 16 and 48 among 0.003 to 0.016, where 2 % worse
 
 PILOT_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 176)
-PILOT_BUDGETS = tuple(int(m * MILLION) for m in (0.5, 1, 2, 4, 8))
+PILOT_BUDGETS = (512_000, 1_024_000, 2_048_000, 4_096_000, 8_192_000)  # within one epoch
 REPEATED = {16: (1, 2), 32: (1,)}  # width -> further seeds: what the loss owes to chance
 
 LIVE_WIDTHS = (16, 24, 32, 48, 64)

@@ -71,9 +71,12 @@ def frontier_card(frontier: Frontier, runs: RunTable | None = None) -> Card:
     low, best, high = frontier.loss
     order = np.unique(np.linspace(0, len(frontier.flops) - 1, _ROWS).round().astype(int))
     columns = [Column("flops", format="flops")]
-    for name, unit, form in (
-        (frontier.size, "", "count"), ("tokens", "", "count"), ("loss", "nats/token", "loss"),
-    ):  # fmt: skip
+    shown: tuple[tuple[str, str, Format], ...] = (
+        (frontier.size, "", "count"),
+        ("tokens", "", "count"),
+        ("loss", "nats/token", "loss"),
+    )
+    for name, unit, form in shown:  # fmt: skip
         columns += [Column(name, unit, form), Column(f"{name} low", unit, form),
                     Column(f"{name} high", unit, form)]  # fmt: skip
     rows: list[tuple[Cell, ...]] = []

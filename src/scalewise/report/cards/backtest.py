@@ -17,7 +17,7 @@ def backtest_card(backtest: Backtest) -> Card:
         conclusion=_conclusion(backtest),
         facts=_facts(backtest),
         table=score_table(backtest.scores, backtest.level),
-        figure=error_figure(backtest.scores, "Held-out error of each law", _conclusion(backtest)),
+        figure=error_figure(backtest.scores, "Held-out error of each law"),
         caveats=(*backtest.warnings, *failures(backtest.scores)),
     )
 
@@ -27,7 +27,6 @@ def score_table(scores: Sequence[LawScore], level: float) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             score.law,
-            score.splits,
             len(score.points),
             _finite(score.mean_abs_error),
             _finite(score.worst_error),
@@ -35,18 +34,16 @@ def score_table(scores: Sequence[LawScore], level: float) -> Table:
             score.coverage,
             score.mean_width,
             score.interval_score,
-            "fitted" if score.points else "failed",
         )
         for score in scores
     ]
     return Table(
         (
-            Column("law", format="code"), Column("splits", format="integer"),
+            Column("law", format="code"),
             Column("points", format="integer"), Column("mean |error|", format="percent"),
             Column("worst error", format="signed-percent"), Column("bias", format="signed-percent"),
             Column(f"inside {level:.0%}", format="percent"),
             Column("interval width", format="percent"), Column("interval score", format="number"),
-            Column("status"),
         ),
         tuple(rows),
     )  # fmt: skip
@@ -57,13 +54,16 @@ def failures(scores: Sequence[LawScore]) -> tuple[str, ...]:
     return tuple(f"{s.law} was not scored: {s.status}" for s in scores if not s.points)
 
 
-def error_figure(scores: Sequence[LawScore], title: str, saying: str) -> FigureSpec | None:
+def error_figure(scores: Sequence[LawScore], title: str) -> FigureSpec | None:
     """Signed errors of each law on one axis, best law first."""
     scored = [score for score in scores if score.points]
     if not scored:
         return None
-    y, x, means = [], [], []
-    naive_y, naive_x = [], []
+    x: list[float] = []
+    y: list[float] = []
+    naive_x: list[float] = []
+    naive_y: list[float] = []
+    means: list[float] = []
     for i, score in enumerate(scored):
         errors = [float(e) for e in score.errors]
         target = (naive_x, naive_y) if score.law in NAIVE else (x, y)
@@ -82,6 +82,10 @@ def error_figure(scores: Sequence[LawScore], title: str, saying: str) -> FigureS
     series.append(Series(mark="points", x=tuple(means), y=rows, label="mean (bias)", hollow=True))
     axis = Axis("forecast against measured loss", "", "linear", "signed-percent")
     laws = Axis("law", scale="category", categories=tuple(score.law for score in scored))
+    saying = (
+        "Each mark is one forecast of a run that the fit had not seen; the best law is on top, the "
+        "naive rules in grey."
+    )
     return FigureSpec(title, saying, (Panel(title, axis, laws, tuple(series)),))
 
 
@@ -110,7 +114,11 @@ def _conclusion(backtest: Backtest) -> str:
 
 
 def _facts(backtest: Backtest) -> tuple[Fact, ...]:
-    facts = [Fact("recommended", backtest.recommended, "code")]
+    facts = [
+        Fact("recommended", backtest.recommended, "code"),
+        Fact("error", "forecast over measured, minus one, on runs larger than any fitted one"),
+        Fact("interval score", "width plus a penalty for each miss, in logs; lower is better"),
+    ]
     for i, split in enumerate(backtest.splits, start=1):
         held = counted(len(split.held_out), "held-out point")
         reach = f", {factor(split.reach)} the fitted compute" if isfinite(split.reach) else ""

@@ -63,7 +63,9 @@ def quantity_axis(result: FitResult, prefix: str = "") -> Axis:
     return Axis(f"{prefix}{quantity}", unit, "log", "number")
 
 
-def residual_panel(x: Axis, at: Array, misses: Array, classes: list[tuple[str, Array]]) -> Panel:
+def residual_panel(
+    x: Axis, at: Array, misses: Array, classes: list[tuple[str, Array]], *, labelled: bool = False
+) -> Panel:
     """Residuals in percent along one axis, around a line at zero."""
     points = tuple(
         Series(
@@ -82,7 +84,7 @@ def residual_panel(x: Axis, at: Array, misses: Array, classes: list[tuple[str, A
 def _one_input(result: FitResult, column: str, at: Array, misses: Array) -> tuple[Panel, ...]:
     axis = column_axis(column)
     grid = np.geomspace(at.min(), at.max(), _LINE)
-    alone = replace(result, rivals=(), weight=1.0).predict(**{column: grid})
+    alone = replace(result, rivals=(), weight=1.0).predict(level=0.9, **{column: grid})
     low, high = np.broadcast_to(alone.low, grid.shape), np.broadcast_to(alone.high, grid.shape)
     value = np.broadcast_to(np.asarray(alone.value), grid.shape)
     key = result.law.key

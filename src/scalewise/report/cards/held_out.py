@@ -69,7 +69,7 @@ def held_out_scores_card(forecast: HeldOutForecast) -> Card:
         title="Every law on the held-out models",
         conclusion=saying,
         table=score_table(forecast.scores, forecast.level),
-        figure=error_figure(forecast.scores, "Error of every law on the held-out models", saying),
+        figure=error_figure(forecast.scores, "Error of every law on the held-out models"),
         caveats=failures(forecast.scores),
     )
 
@@ -131,9 +131,11 @@ def _name(point: HeldOutPoint) -> str:
 def _figure(forecast: HeldOutForecast) -> FigureSpec:
     ranked = sorted(range(len(forecast.auto.points)), key=lambda i: -forecast.auto.points[i].flops)
     chosen = ranked[:_SHOWN]
+    inside = sum(p.inside for p in forecast.auto.points)
     return FigureSpec(
         "Forecast against truth",
-        _conclusion(forecast),
+        f"Bars are {forecast.level:.0%} intervals: {inside} of {len(forecast.auto.points)} hold "
+        "what the model reached. Errors are forecast over reached, minus one.",
         (_loss_panel(forecast), _error_panel(forecast, chosen)),
     )
 
@@ -176,11 +178,11 @@ def _error_panel(forecast: HeldOutForecast, chosen: list[int]) -> Panel:
         for s in forecast.scores
         if len(s.points) == len(forecast.auto.points) and s.law not in (*NAIVE, forecast.auto.law)
     ]
-    for score in others[:_LAWS_SHOWN]:
-        series.append(
-            Series(mark="points", x=tuple(score.points[i].relative_error for i in chosen), y=rows,
-                   label=score.law, hollow=True)
-        )  # fmt: skip
+    series += [
+        Series(mark="points", x=tuple(score.points[i].relative_error for i in chosen), y=rows,
+               label=score.law, hollow=True)
+        for score in others[:_LAWS_SHOWN]
+    ]  # fmt: skip
     return Panel(
         "Error of each forecast",
         Axis("forecast against reached loss", "", "linear", "signed-percent"),

@@ -21,10 +21,12 @@ def laws_card(laws: Iterable[Law] | Mapping[str, Law]) -> Card:
             (Column("law", format="code"), Column("formula", format="code"), Column("needs"),
              Column("use when"), Column("source")),
             tuple(
-                (law.key, law.formula, ", ".join(law.columns), law.use_when, _source(law))
+                (law.key, law.formula, ", ".join(law.columns), law.use_when,
+                 law.source.key if law.source else None)
                 for law in found
             ),
         ),
+        facts=(Fact("published", ", ".join(p.key for p in published) or "none"),),
         caveats=(
             "Published constants hold for their authors' data, tokenizer and recipe; fit your own "
             "runs before you spend on a number.",

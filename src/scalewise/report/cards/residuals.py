@@ -41,8 +41,8 @@ def residuals_card(result: FitResult) -> Card:
     else:
         classes = [("measured", np.ones(result.points, dtype=bool))]
     panels = tuple(
-        residual_panel(column_axis(name), values, misses, classes)
-        for name, values in columns.items()
+        residual_panel(column_axis(name), values, misses, classes, labelled=i == 0)
+        for i, (name, values) in enumerate(columns.items())
     )
     return Card(
         title="Residuals",

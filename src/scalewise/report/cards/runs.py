@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from scalewise.core.quantities import format_count, format_flops
-from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Format, Panel, Table
+from scalewise.report.card import Card, Cell, Column, Fact, FigureSpec, Format, Panel, Table
+from scalewise.report.cards.fit_figure import column_axis
 from scalewise.report.cards.shades import by_size
 from scalewise.report.formats import clean, counted, factor
 from scalewise.runs.columns import COLUMNS
@@ -25,7 +26,6 @@ def runs_card(table: RunTable) -> Card:
         facts=_facts(table),
         table=_table(table),
         figure=_figure(table),
-        caveats=tuple(table.assumptions),
     )
 
 
@@ -68,6 +68,8 @@ def _facts(table: RunTable) -> tuple[Fact, ...]:
     ]
     facts = [Fact("source", table.source), Fact("sha256", table.sha256, "code")]
     facts.append(Fact("columns", ", ".join(renamed) or "as named in the source"))
+    if table.assumptions:
+        facts.append(Fact("assumed", "; ".join(table.assumptions)))
     for name in ("corpus", "tokenizer", "eval_set", "flop_rule", "schedule"):
         if table.has(name):
             values = sorted({text for text in table.text(name) if text})
@@ -132,8 +134,8 @@ def _figure(table: RunTable) -> FigureSpec | None:
         (
             Panel(
                 "Size and tokens of each finished model",
-                Axis(size, "count", "log", "count"),
-                Axis("tokens", "count", "log", "count"),
+                column_axis(size),
+                column_axis("tokens"),
                 by_size(params[good], params[good], tokens[good], labelled=False),
             ),
         ),

@@ -1,4 +1,4 @@
-"""Points coloured by model size: one series per size, or per range of sizes where there are many."""
+"""Points coloured by model size: one series per size, or per range of sizes."""
 
 from __future__ import annotations
 

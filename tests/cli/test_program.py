@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -144,18 +143,23 @@ def test_an_unexpected_end_of_file_is_a_bug_and_not_an_interruption(monkeypatch)
     assert run("laws").exit_code == 1
 
 
-def test_ctrl_c_ends_a_waiting_program_with_130():
+def test_ctrl_c_ends_a_waiting_program_with_130(tmp_path):
+    table = tmp_path / "runs.csv"
+    table.write_text(simulated_csv())
     with subprocess.Popen(
-        program("runs", "-"),
+        program("runs", str(table), "-"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(PYTHONUNBUFFERED="1"),
     ) as process:
-        time.sleep(1.5)  # until it waits for its input; earlier is an interruption as well
+        assert process.stderr is not None
+        first = process.stderr.readline()  # the first table is read; now it waits for stdin
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
+    assert first.startswith(b"Read 20 rows")
     assert process.returncode == 130
+    assert b"Interrupted." in told
     assert b"Traceback" not in told
 
 

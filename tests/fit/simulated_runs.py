@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalewise.fit.result import FitResult
 from scalewise.laws.catalogue import LAWS
 from scalewise.laws.law import Law
 
@@ -41,3 +42,8 @@ def simulated(
 def take(runs: Mapping[str, Array], rows: Array) -> dict[str, Array]:
     """The rows of a mapping of columns selected by a mask or by indices."""
     return {column: values[rows] for column, values in runs.items()}
+
+
+def loss_at(result: FitResult, params: Array | float, tokens: Array | float) -> Array:
+    """Predicted loss as an array."""
+    return np.asarray(result.predict(params=params, tokens=tokens).loss)

@@ -12,18 +12,20 @@ from scalewise.fit.result import FitResult
 from scalewise.laws.catalogue import LAWS
 from scalewise.laws.dimensions import rescaled
 from scalewise.laws.law import Law
-from tests.fit.simulated_runs import CHINCHILLA, TRUTH, simulated, take
+from tests.fit.simulated_runs import CHINCHILLA, TRUTH, Array, loss_at, simulated, take
 from tests.laws.examples import grid, thetas
 
-few = settings(max_examples=8, deadline=None, derandomize=True)
+few = settings(max_examples=5, deadline=None, derandomize=True)
 objectives = pytest.mark.parametrize("objective", ["huber-log", "lad-log", "ls-log", "ls"])
 
-TARGET = {"params": np.array([1e7, 3e8, 7e10]), "tokens": np.array([5e8, 1e10, 2e12])}
+# The search stops when 1e-13 of the objective is left to gain, which leaves a few 1e-9 of a
+# prediction far outside the runs.
+SAME = 1e-8
+PARAMS, TOKENS = np.array([1e7, 3e8, 7e10]), np.array([5e8, 1e10, 2e12])
 
 
-def predictions(result: FitResult, params_unit: float = 1.0, tokens_unit: float = 1.0) -> object:
-    given_ = {"params": TARGET["params"] / params_unit, "tokens": TARGET["tokens"] / tokens_unit}
-    return result.predict(**given_).loss
+def predictions(result: FitResult, params_unit: float = 1.0, tokens_unit: float = 1.0) -> Array:
+    return loss_at(result, PARAMS / params_unit, TOKENS / tokens_unit)
 
 
 @few
@@ -34,7 +36,7 @@ def test_the_unit_of_counts_changes_nothing_but_the_amplitudes(
     runs, N, D = simulated(), 10.0**power, 10.0**tokens_power
     scaled = {**runs, "params": runs["params"] * N, "tokens": runs["tokens"] * D}
     one, other = fit("chinchilla", runs, bootstrap=0), fit("chinchilla", scaled, bootstrap=0)
-    assert predictions(other, 1 / N, 1 / D) == pytest.approx(predictions(one), rel=1e-9)
+    assert predictions(other, 1 / N, 1 / D) == pytest.approx(predictions(one), rel=SAME)
     expected = rescaled(one.theta, CHINCHILLA.dimensions, {"N": N, "D": D})
     assert other.theta == pytest.approx(expected, rel=1e-7)
     assert other.objective_value == pytest.approx(one.objective_value, rel=1e-9)
@@ -49,7 +51,9 @@ def test_every_law_absorbs_the_unit_of_its_inputs_in_its_amplitudes(
 ) -> None:
     theta = next(iter(thetas(law).values()))
     inputs = grid(law, per_axis=5)
-    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(len(inputs[next(iter(inputs))])))
+    noise = np.exp(
+        0.003 * np.random.default_rng(1).standard_normal(len(inputs[next(iter(inputs))]))
+    )
     loss = law.value(theta, **inputs) * noise
     fits = []
     for by in (1.0, factor):
@@ -59,7 +63,7 @@ def test_every_law_absorbs_the_unit_of_its_inputs_in_its_amplitudes(
     assert fits[1].theta == pytest.approx(moved, rel=1e-5)
     scaled = {symbol: values * factor for symbol, values in inputs.items()}
     np.testing.assert_allclose(
-        law.value(fits[1].theta, **scaled), law.value(fits[0].theta, **inputs), rtol=1e-9
+        law.value(fits[1].theta, **scaled), law.value(fits[0].theta, **inputs), rtol=SAME
     )
 
 
@@ -68,8 +72,11 @@ def test_every_law_absorbs_the_unit_of_its_inputs_in_its_amplitudes(
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     runs = simulated()
     order = np.random.default_rng(seed).permutation(len(runs["loss"]))
-    one, other = fit("chinchilla", runs, bootstrap=0), fit("chinchilla", take(runs, order), bootstrap=0)
-    assert predictions(other) == pytest.approx(predictions(one), rel=1e-9)
+    one, other = (
+        fit("chinchilla", runs, bootstrap=0),
+        fit("chinchilla", take(runs, order), bootstrap=0),
+    )
+    assert predictions(other) == pytest.approx(predictions(one), rel=SAME)
     assert other.theta == pytest.approx(one.theta, rel=1e-6)
 
 
@@ -80,8 +87,9 @@ def test_weight_three_equals_three_copies(objective: str) -> None:
     copies = np.repeat(np.arange(30), weights.astype(int))
     weighted = fit("chinchilla", runs, weights=weights, objective=objective, bootstrap=0)
     copied = fit("chinchilla", take(runs, copies), objective=objective, bootstrap=0)
-    assert predictions(copied) == pytest.approx(predictions(weighted), rel=1e-8)
+    assert predictions(copied) == pytest.approx(predictions(weighted), rel=SAME)
     assert copied.objective_value == pytest.approx(weighted.objective_value, rel=1e-9)
+    assert copied.certificate.exact is weighted.certificate.exact is (objective == "lad-log")
 
 
 @objectives
@@ -89,8 +97,10 @@ def test_dividing_every_weight_by_the_number_of_points_moves_nothing(objective: 
     runs = simulated()
     one = fit("chinchilla", runs, objective=objective, bootstrap=0)
     for by in (30.0, 1e9):
-        small = fit("chinchilla", runs, objective=objective, bootstrap=0, weights=np.full(30, 1 / by))
-        assert predictions(small) == pytest.approx(predictions(one), rel=1e-9)
+        small = fit(
+            "chinchilla", runs, objective=objective, bootstrap=0, weights=np.full(30, 1 / by)
+        )
+        assert predictions(small) == pytest.approx(predictions(one), rel=SAME)
         assert small.objective_value == pytest.approx(one.objective_value / by, rel=1e-9)
         assert small.status is one.status
 
@@ -101,7 +111,7 @@ def test_a_huge_delta_is_least_squares(exponent: float) -> None:
     runs = simulated()
     huber = fit("chinchilla", runs, delta=10.0**exponent, bootstrap=0)
     squares = fit("chinchilla", runs, objective="ls-log", bootstrap=0)
-    assert predictions(huber) == pytest.approx(predictions(squares), rel=1e-9)
+    assert predictions(huber) == pytest.approx(predictions(squares), rel=SAME)
     # Huber's is half the square where it is a square at all.
     assert 2 * huber.objective_value == pytest.approx(squares.objective_value, rel=1e-9)
 
@@ -119,8 +129,10 @@ def test_a_tiny_delta_is_least_absolute_deviations() -> None:
 def test_losses_in_bits_scale_every_prediction(objective: str) -> None:
     runs, bits = simulated(), 1 / np.log(2)
     nats = fit("chinchilla", runs, objective=objective, bootstrap=0)
-    told = fit("chinchilla", {**runs, "loss": runs["loss"] * bits}, objective=objective, bootstrap=0)
-    assert predictions(told) == pytest.approx(np.multiply(predictions(nats), bits), rel=1e-8)
+    told = fit(
+        "chinchilla", {**runs, "loss": runs["loss"] * bits}, objective=objective, bootstrap=0
+    )
+    assert predictions(told) == pytest.approx(np.multiply(predictions(nats), bits), rel=SAME)
     for name in ("E", "A", "B"):
         assert told.theta[name] == pytest.approx(nats.theta[name] * bits, rel=1e-6)
 
@@ -131,12 +143,15 @@ def test_one_far_outlier_hardly_moves_the_default_but_moves_least_squares(
     row: int, share: float
 ) -> None:
     clean = simulated(noise=0.001)
-    spoiled = {**clean, "loss": np.where(np.arange(30) == row, clean["loss"] * share, clean["loss"])}
-    inside = {"params": np.geomspace(1e7, 1e9, 6), "tokens": np.full(6, 5e9)}
+    spoiled = {
+        **clean,
+        "loss": np.where(np.arange(30) == row, clean["loss"] * share, clean["loss"]),
+    }
+    inside = np.geomspace(1e7, 1e9, 6)
     moved = {}
     for objective in ("huber-log", "ls-log"):
         before, after = (
-            np.log(fit("chinchilla", runs, objective=objective, bootstrap=0).predict(**inside).loss)
+            np.log(loss_at(fit("chinchilla", runs, objective=objective, bootstrap=0), inside, 5e9))
             for runs in (clean, spoiled)
         )
         moved[objective] = float(np.max(np.abs(after - before)))
@@ -150,7 +165,7 @@ def test_repeating_every_run_doubles_the_objective_and_moves_nothing(objective: 
     doubled = take(runs, np.tile(np.arange(30), 2))
     one = fit("chinchilla", runs, objective=objective, bootstrap=0)
     two = fit("chinchilla", doubled, objective=objective, bootstrap=0)
-    assert predictions(two) == pytest.approx(predictions(one), rel=1e-8)
+    assert predictions(two) == pytest.approx(predictions(one), rel=SAME)
     assert two.objective_value == pytest.approx(2 * one.objective_value, rel=1e-9)
 
 

@@ -21,6 +21,7 @@ MAX_EXCHANGES = 200
 def vertex(space: Space, q: Array, observed: Array, weights: Array) -> tuple[Array, bool]:
     """Coordinates (p,) of the exact minimum near ``q``, and whether multipliers prove it."""
     free = np.flatnonzero(space.free & (q > space.low) & (q < space.high))
+    weights = _merged(space, observed, weights)
     with np.errstate(all="ignore"):
         residuals, jacobian = _at(space, q, observed, free)
         zero = _smallest_independent(residuals, jacobian, weights)
@@ -47,6 +48,18 @@ def vertex(space: Space, q: Array, observed: Array, weights: Array) -> tuple[Arr
                 return q, False
             zero[worst] = entering
     return q, False
+
+
+def _merged(space: Space, observed: Array, weights: Array) -> Array:
+    """The weights with those of equal points added up at the first of them.
+
+    Copies of a point vanish together, which no exchange of one residual could undo.
+    """
+    points = np.stack([*space.inputs.values(), observed])
+    _, first, group = np.unique(points, axis=1, return_index=True, return_inverse=True)
+    merged = np.zeros_like(weights)
+    merged[first] = np.bincount(group.ravel(), weights=weights)
+    return merged
 
 
 def _at(space: Space, q: Array, observed: Array, free: Array) -> tuple[Array, Array]:

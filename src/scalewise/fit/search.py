@@ -16,6 +16,7 @@ from scalewise.fit.starts import starts
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SAME = 1e-6  # objectives that agree to this share belong to the same minimum
+_MET = 1e-4  # coordinates this close have met
 SMOOTHED = 1e-7  # the delta that stands for 0 until the exact end of a lad fit
 
 
@@ -73,7 +74,8 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         rough = minimise(
             space, begin, observed, weights, delta=np.inf, max_iterations=40, tolerance=1e-6
         )
-    found = descend(space, rough.q, observed, weights, tolerance=effort.tolerance)
+    distinct, member = _distinct(rough.q, rough.objective)
+    found = descend(space, distinct, observed, weights, tolerance=effort.tolerance)
     best = int(np.argmin(found.objective))
     q, exact = found.q[best], False
     if space.objective.delta == 0:
@@ -88,11 +90,27 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         certificate=Certificate(
             screened=effort.screened,
             refined=len(begin),
-            agreeing=int(same.sum()),
+            agreeing=int(same[member].sum()),
             basins=_basins(space, found, same),
             exact=exact,
         ),
     )
+
+
+def _distinct(q: Array, objective: Array) -> tuple[Array, Array]:
+    """The distinct rows of ``q``, and for each row which of them it is.
+
+    Starts that met on the smooth objective would only repeat each other's descent.
+    """
+    kept: list[int] = []
+    member = np.zeros(len(q), dtype=int)
+    for i in np.argsort(objective, kind="stable"):
+        near = [k for k, j in enumerate(kept) if np.max(np.abs(q[i] - q[j])) < _MET]
+        if not near:
+            near = [len(kept)]
+            kept.append(int(i))
+        member[i] = near[0]
+    return q[kept], member
 
 
 def descend(
@@ -102,17 +120,19 @@ def descend(
     weights: Array,
     *,
     tolerance: float = RELATIVE_DECREASE,
+    warm: bool = False,
 ) -> Minimum:
     """Descend from each ``q`` (S, p), with delta lowered step by step to the objective's own.
 
     Each stage starts in the region where the next is smooth; jumping straight to a small delta
-    would leave the steps nothing but the slowly converging majoriser.
+    would leave the steps nothing but the slowly converging majoriser. ``warm`` starts are near
+    their optimum already and skip the first stages.
     """
     target = space.objective.delta or SMOOTHED
     with np.errstate(all="ignore"):
         residuals, _ = space.residuals(q, np.broadcast_to(observed, (len(q), observed.shape[-1])))
         typical = np.nanmedian(np.abs(residuals))
-        delta = 2.0 * float(typical) if np.isfinite(typical) else target
+        delta = (0.25 if warm else 2.0) * float(typical) if np.isfinite(typical) else target
         while np.isfinite(target) and delta > 1.5 * target:
             q = minimise(space, q, observed, weights, delta=delta, max_iterations=8).q
             delta *= 0.25

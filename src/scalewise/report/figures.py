@@ -365,8 +365,11 @@ def _labels_beside(
 ) -> None:  # fmt: skip
     overlay = _overlay(figure, size)
     edge = size[0] - box.right
-    ends = [_end(series, axes, size) for series in box.keys]
     low, high = bottom + 6, bottom + box.plot - 6
+    if box.panel.height == "short":  # scattered points end nowhere: their labels keep their order
+        ends = [(edge, high - _LABEL_GAP * i) for i in range(len(box.keys))]
+    else:
+        ends = [_end(series, axes, size) for series in box.keys]
     for series, (end_x, end_y), y in zip(
         box.keys, ends, spread([y for _, y in ends], _LABEL_GAP, low, high), strict=True
     ):

@@ -17,6 +17,7 @@ from scalewise.report.card import (
     Column,
     FigureSpec,
     Format,
+    Panel,
     Table,
 )
 from scalewise.report.figures import NARROW, WIDE, svg
@@ -24,7 +25,8 @@ from scalewise.report.formats import cell, clean, counted, table_cells
 from scalewise.report.palette import figure_css
 
 _SHORT = 28  # characters that stay on one line
-_FIGURE_ROWS = 300  # of the table behind a figure; the rest is counted
+_FIGURE_ROWS = 300  # of one series in the table behind a figure
+_LINE_ROWS = 12
 
 
 def page(
@@ -137,38 +139,38 @@ def _figure(spec: FigureSpec, name: str) -> str:
     drawings = "\n".join(
         svg(spec, name=f"{name}-{layout.name}", layout=layout) for layout in (WIDE, NARROW)
     )
+    tables = "".join(_table(_panel_table(p), caption=p.title, raw=False) for p in spec.panels)
     return (
         f"<figure>{drawings}<figcaption>{_text(spec.conclusion, 4000)}</figcaption>"
-        f"<details><summary>The numbers behind this figure</summary>"
-        f"{_table(_figure_table(spec), caption=f'Numbers of: {spec.title}')}</details></figure>"
+        f"<details><summary>The numbers behind this figure</summary>{tables}</details></figure>"
     )
 
 
-def _figure_table(spec: FigureSpec) -> Table:
-    """Every drawn value, as rows."""
-    columns = (
-        Column("panel"), Column("series"), Column("x"), Column("x value", format="number"),
-        Column("y"), Column("y value", format="number"), Column("low", format="number"),
-        Column("high", format="number"),
-    )  # fmt: skip
+def _panel_table(panel: Panel) -> Table:
+    """What a panel draws, as rows; of a drawn line every few points."""
+    bounded = [series for series in panel.series if series.low]
+    columns = [
+        Column("series"),
+        *(Column(axis.title, axis.unit, _axis_format(axis)) for axis in (panel.x, panel.y)),
+    ]
+    if bounded:
+        form = _axis_format(panel.x if bounded[0].spans == "x" else panel.y)
+        columns += [Column("low", format=form), Column("high", format=form)]
     rows: list[tuple[Cell, ...]] = []
-    for panel in spec.panels:
-        for series in panel.series:
-            name = series.label or series.group
-            for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
-                edges = (series.low[i], series.high[i]) if series.low else (None, None)
-                rows.append((
-                    panel.title, name, _axis_name(panel.x), _on(panel.x, x),
-                    _axis_name(panel.y), _on(panel.y, y), *edges,
-                ))  # fmt: skip
-    if len(rows) > _FIGURE_ROWS:
-        step = -(-len(rows) // _FIGURE_ROWS)
-        rows = rows[::step]
-    return Table(columns, tuple(rows))
+    for series in panel.series:
+        name = series.label or series.group
+        count = len(series.x)
+        most = _LINE_ROWS if series.mark in ("line", "band") else _FIGURE_ROWS
+        for i in range(0, count, max(1, -(-count // most))):
+            cells: list[Cell] = [name, _on(panel.x, series.x[i]), _on(panel.y, series.y[i])]
+            if bounded:
+                cells += [series.low[i], series.high[i]] if series.low else [None, None]
+            rows.append(tuple(cells))
+    return Table(tuple(columns), tuple(rows))
 
 
-def _axis_name(axis: Axis) -> str:
-    return f"{axis.title} ({axis.unit})" if axis.unit else axis.title
+def _axis_format(axis: Axis) -> Format:
+    return "text" if axis.scale == "category" else axis.format
 
 
 def _on(axis: Axis, value: float) -> Cell:
@@ -177,19 +179,21 @@ def _on(axis: Axis, value: float) -> Cell:
     return value
 
 
-def _table(table: Table, *, caption: str) -> str:
+def _table(table: Table, *, caption: str, raw: bool = True) -> str:
+    """A table in its own scroller; ``raw`` puts the unrounded number beside each written one."""
     heads = "".join(_head(column) for column in table.columns)
+    told = "" if raw else f"<caption>{_text(caption)}</caption>"  # a card's heading says it
     written = table_cells(table)
     rows = []
     for i, row in enumerate(table.rows):
         cells = [
-            _cell(value, text, table.columns[j], table.format_of(i, j), head=j == 0)
+            _cell(value, text, table.columns[j], raw=raw, head=j == 0)
             for j, (value, text) in enumerate(zip(row, written[i], strict=True))
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(caption)}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"{told}<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -199,7 +203,7 @@ def _head(column: Column) -> str:
     return f'<th scope="col"{kind}>{_text(column.name)}{unit}</th>'
 
 
-def _cell(value: Cell, text: str, column: Column, form: Format, *, head: bool) -> str:
+def _cell(value: Cell, text: str, column: Column, *, raw: bool, head: bool) -> str:
     kinds = []
     if column.format == "code":
         kinds.append("code")
@@ -208,7 +212,7 @@ def _cell(value: Cell, text: str, column: Column, form: Format, *, head: bool) -
     else:
         kinds.append("short" if len(text) <= _SHORT else "words")
     attributes = f' class="{" ".join(kinds)}"' if kinds else ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if raw and isinstance(value, int | float) and not isinstance(value, bool):
         attributes += f' data-value="{value!r}"'
     if head:
         return f'<th scope="row"{attributes}>{_text(text)}</th>'

@@ -86,7 +86,8 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
         found = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
         if len(best) < len(found) <= most:
             best = found
-    return best if len(best) >= 3 else _even_ticks(low, high, most)
+    wide = high / low > 10.0  # where even steps would crowd at the upper end
+    return best if wide or len(best) >= 3 else _even_ticks(low, high, most)
 
 
 def _even_ticks(low: float, high: float, most: int) -> list[float]:

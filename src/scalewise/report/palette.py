@@ -24,8 +24,8 @@ LIGHT: Mapping[str, str] = {
         ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"), strict=True)),
     **dict(zip(
         (f"r{i}" for i in range(SHADES)),
-        ("#00224e", "#003170", "#2a3f6d", "#434e6c", "#575d6d",
-         "#6a6c71", "#7d7c78", "#918b78", "#a59c74", "#bcae6c"), strict=True)),
+        ("#00224e", "#002f6d", "#233c6e", "#3b496c", "#4e566c",
+         "#5e636f", "#6f7073", "#7f7e78", "#928c78", "#a39a74"), strict=True)),
 }  # fmt: skip
 
 DARK: Mapping[str, str] = {
@@ -40,8 +40,8 @@ DARK: Mapping[str, str] = {
         ("#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#0072b2"), strict=True)),
     **dict(zip(
         (f"r{i}" for i in range(SHADES)),
-        ("#545a6d", "#656870", "#767676", "#878478", "#9a9376",
-         "#ada272", "#c1b26a", "#d6c35d", "#ebd44b", "#fee838"), strict=True)),
+        ("#6b6d72", "#797977", "#888578", "#989277", "#a89e73",
+         "#baac6d", "#cbb965", "#ddc858", "#efd748", "#fee838"), strict=True)),
 }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from scalewise.core.records import atomic_write, to_json
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 NAMES = ("checkpoint-a.npz", "checkpoint-b.npz")
 META, DIGEST = "meta", "sha256"
+# What NumPy and zipfile raise on bytes that are not, or no longer, an archive.
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,31 +35,54 @@ class Checkpoint:
     arrays: Arrays
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write over the older of the folder's two checkpoints.
+class CheckpointPair:
+    """The two checkpoints of one run; knows which of them is the newest good one."""
 
-    Raises UsageError when the disk refuses; both checkpoints are then as they were.
-    """
-    found = {name: _progress_of(folder / name) for name in NAMES}
-    path = folder / min(NAMES, key=lambda name: found[name])
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._newest = NAMES[1]
+
+    def load(self) -> Checkpoint | None:
+        """The most advanced checkpoint that is whole, or None where there is none."""
+        whole: dict[str, Checkpoint] = {}
+        for name in NAMES:
+            path = self._folder / name
+            if path.exists():
+                try:
+                    whole[name] = read_checkpoint(path)
+                except RunDataError:
+                    continue
+        if not whole:
+            return None
+        self._newest = max(whole, key=lambda name: whole[name].progress)
+        return whole[self._newest]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write over the other one than the newest.
+
+        Raises UsageError when the disk refuses; both checkpoints are then as they were.
+        """
+        name = self._other()
+        write_checkpoint(self._folder / name, checkpoint)
+        self._newest = name
+
+    def keep_newest(self) -> None:
+        """Drop the older one, once a run has ended."""
+        (self._folder / self._other()).unlink(missing_ok=True)
+
+    def _other(self) -> str:
+        return NAMES[1 - NAMES.index(self._newest)]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write one checkpoint file, atomically."""
     facts = {"progress": checkpoint.progress, "facts": dict(checkpoint.facts)}
     meta = np.frombuffer(to_json(facts).encode(), np.uint8)
     digest = np.frombuffer(_digest(meta, checkpoint.arrays), np.uint8)
+    contents = {META: meta, DIGEST: digest, **checkpoint.arrays}
     archive = io.BytesIO()
-    np.savez(archive, **{META: meta, DIGEST: digest}, **checkpoint.arrays)
+    np.savez(archive, allow_pickle=False, **contents)
     atomic_write(path, archive.getvalue())
-    return path
-
-
-def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The most advanced checkpoint that is whole, or None where there is none."""
-    whole = []
-    for name in NAMES:
-        try:
-            whole.append(read_checkpoint(folder / name))
-        except (FileNotFoundError, RunDataError):
-            continue
-    return max(whole, key=lambda checkpoint: checkpoint.progress, default=None)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -66,29 +91,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta, digest = arrays.pop(META), arrays.pop(DIGEST)
-        whole = digest.tobytes() == _digest(meta, arrays)
-        head = json.loads(meta.tobytes()) if whole else {}
+        if digest.tobytes() != _digest(meta, arrays):
+            raise ValueError("the checksum differs")
+        head = json.loads(meta.tobytes())
         return Checkpoint(progress=head["progress"], facts=head["facts"], arrays=arrays)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as e:
-        if isinstance(e, FileNotFoundError):
-            raise
+    except (*_DAMAGE, zipfile.BadZipFile) as error:
         raise RunDataError(
-            f"Checkpoint {path.name} is damaged ({type(e).__name__}).",
-            hint="The one before it is used; delete the run's folder to start afresh.",
-        ) from e
-
-
-def drop_older_checkpoint(folder: Path) -> None:
-    """Keep the newest checkpoint only, once a run has finished."""
-    found = {name: _progress_of(folder / name) for name in NAMES}
-    (folder / min(NAMES, key=lambda name: found[name])).unlink(missing_ok=True)
-
-
-def _progress_of(path: Path) -> int:
-    try:
-        return read_checkpoint(path).progress
-    except (FileNotFoundError, RunDataError):
-        return -1
+            f"Checkpoint {path.name} is damaged: {error}.",
+            hint="The one before it is used; without any, the run starts afresh.",
+        ) from error
 
 
 def _digest(meta: np.ndarray[Any, Any], arrays: Arrays) -> bytes:
@@ -96,5 +107,5 @@ def _digest(meta: np.ndarray[Any, Any], arrays: Arrays) -> bytes:
     for name in sorted(arrays):
         values = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}:{values.dtype.str}:{values.shape}".encode())
-        digest.update(values.data if values.size else b"")
+        digest.update(values.tobytes())
     return digest.digest()

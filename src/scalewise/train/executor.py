@@ -7,21 +7,17 @@ alone, so a process that dies costs what it had not yet saved, and nothing else.
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from scalewise.core.errors import ScalewiseError, UsageError
-from scalewise.core.flops import flops_per_token
 from scalewise.core.records import atomic_write, to_json
 from scalewise.runs.spec import RunSpec
 from scalewise.train.corpus import load_corpus
-from scalewise.train.progress import OnProgress, Progress
-from scalewise.train.run_folder import Row, RunFolder, bind_corpus
-from scalewise.train.schedule import total_updates
+from scalewise.train.cost import training_flops_exact
+from scalewise.train.progress import OnProgress, Progress, stopped
+from scalewise.train.run_folder import Row, RunBusyError, RunFolder, bind_corpus, finished_rows
 from scalewise.train.tokenizer import load_tokens, save_tokens, tokenize
 
 RUN_TABLE = "runs.jsonl"
@@ -30,11 +26,24 @@ EXECUTORS = ("local", "inline")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """Where the run table is, its rows, and the runs that did not end well."""
+    """The rows of the runs asked for, where the table of the whole folder is, and what is open.
+
+    ``unfinished`` holds the last event of each run that did not end ``ok``. Those that diverged
+    are over; the others are taken up where they were left by the next call.
+    """
 
     path: Path
     rows: tuple[Row, ...]
     unfinished: tuple[Progress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every process of a queue needs to know."""
+
+    queue: Path
+    device: str
+    checkpoint_seconds: float
 
 
 def train_all(
@@ -47,44 +56,67 @@ def train_all(
     checkpoint_seconds: float = 30.0,
     on_progress: OnProgress | None = None,
 ) -> TrainingResult:
-    """Train every run that is not done yet, longest first; gather all rows in one run table.
+    """Train every run that is not done yet, longest first; write one run table for the folder.
 
-    ``executor="local"`` spawns ``workers`` processes, ``"inline"`` trains here, one after the
-    other. A run whose process dies, or which another process holds, is reported in
-    ``unfinished`` and taken up where it was left by the next call; the others go on. Interrupted
-    by Ctrl-C, the call stops its processes and raises KeyboardInterrupt; call it again to go on.
-    Raises UsageError for an unknown executor or repeated run ids, RunDataError when the folder
-    belongs to another corpus.
+    ``executor="local"`` spawns ``workers`` processes, ``"inline"`` trains in this one, which it
+    sets to one thread. A run whose process dies, or which another process holds, is reported in
+    ``unfinished``; the others go on. Ctrl-C stops the processes and raises KeyboardInterrupt;
+    call again to go on.
+    Raises UsageError for an unknown executor, repeated run ids or mixed corpora, RunDataError
+    when the folder belongs to another corpus.
     """
     queue = Path(folder)
     _check(specs, executor, workers)
-    pending = _pending(specs, queue)
-    events: dict[str, Progress] = {}
+    pending = [spec for spec in specs if not RunFolder(queue, spec).is_done]
+    pending.sort(key=training_flops_exact, reverse=True)  # so that no long run starts last
+    latest: dict[str, Progress] = {}
 
     def note(event: Progress) -> None:
-        events[event.run_id] = event
+        latest[event.run_id] = event
         if on_progress is not None:
             on_progress(event)
 
-    settings = _Settings(queue, device, checkpoint_seconds)
-    if pending:
-        _prepare_tokens(specs, queue)
-        if executor == "inline":
-            for spec in pending:
-                _train_here(spec, settings, note)
-        else:
-            _Pool(settings, min(workers, len(pending)), note).train(pending)
-    rows = gather_rows(specs, queue)
-    unfinished = tuple(event for event in events.values() if event.status != "ok")
-    return TrainingResult(path=queue / RUN_TABLE, rows=tuple(rows), unfinished=unfinished)
+    _prepare_tokens(specs, queue)
+    settings = Settings(queue, device, checkpoint_seconds)
+    if pending and executor == "inline":
+        _train_inline(pending, settings, note)
+    elif pending:
+        from scalewise.train.pool import train_in_processes
 
-
-def gather_rows(specs: Sequence[RunSpec], queue: Path) -> list[Row]:
-    """Write the rows of all finished runs into the queue's run table, and return them."""
+        train_in_processes(pending, settings, min(workers, len(pending)), note)
+    path = queue / RUN_TABLE
+    atomic_write(path, "".join(f"{to_json(row)}\n" for row in finished_rows(queue)))
     folders = [RunFolder(queue, spec) for spec in specs]
-    rows = [row for folder in folders if folder.is_done for row in folder.rows()]
-    atomic_write(queue / RUN_TABLE, "".join(f"{to_json(row)}\n" for row in rows))
-    return rows
+    rows = tuple(row for folder in folders if folder.is_done for row in folder.rows())
+    unfinished = tuple(event for event in latest.values() if event.status != "ok")
+    return TrainingResult(path=path, rows=rows, unfinished=unfinished)
+
+
+def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
+    """Train one run in this process; a deliberate error becomes an event."""
+    from scalewise.train.trainer import train_run
+
+    try:
+        train_run(
+            spec,
+            load_tokens(_tokens_folder(settings.queue, spec.tokenizer)),
+            settings.queue,
+            device=settings.device,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            on_progress=note,
+        )
+    except RunBusyError as error:
+        note(stopped(spec, "busy", str(error)))
+    except ScalewiseError as error:
+        note(stopped(spec, "failed", str(error)))
+
+
+def _train_inline(pending: Sequence[RunSpec], settings: Settings, note: OnProgress) -> None:
+    from scalewise.train.process import settle_process
+
+    settle_process()
+    for spec in pending:
+        train_here(spec, settings, note)
 
 
 def _check(specs: Sequence[RunSpec], executor: str, workers: int) -> None:
@@ -110,16 +142,6 @@ def _check(specs: Sequence[RunSpec], executor: str, workers: int) -> None:
         )
 
 
-def _pending(specs: Sequence[RunSpec], queue: Path) -> list[RunSpec]:
-    """Runs that are not done, longest first, so that no long one starts last."""
-    open_runs = [spec for spec in specs if not RunFolder(queue, spec).is_done]
-    return sorted(open_runs, key=_flops, reverse=True)
-
-
-def _flops(spec: RunSpec) -> float:
-    return total_updates(spec) * spec.batch_tokens * flops_per_token(spec.shape, "exact")
-
-
 def _tokens_folder(queue: Path, tokenizer: str) -> Path:
     return queue / "tokens" / tokenizer
 
@@ -132,120 +154,3 @@ def _prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
         folder = _tokens_folder(queue, tokenizer)
         if not (folder / "tokens.json").exists():
             save_tokens(tokenize(corpus, tokenizer), folder)
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    queue: Path
-    device: str
-    checkpoint_seconds: float
-
-
-def _train_here(spec: RunSpec, settings: _Settings, note: OnProgress) -> None:
-    """Train one run in this process; a deliberate error becomes an event."""
-    from scalewise.train.run_folder import RunBusyError
-    from scalewise.train.trainer import train_run
-
-    try:
-        train_run(
-            spec,
-            load_tokens(_tokens_folder(settings.queue, spec.tokenizer)),
-            settings.queue,
-            device=settings.device,
-            checkpoint_seconds=settings.checkpoint_seconds,
-            on_progress=note,
-        )
-    except RunBusyError as error:
-        note(_failure(spec, "busy", str(error)))
-    except ScalewiseError as error:
-        note(_failure(spec, "failed", str(error)))
-
-
-def _failure(spec: RunSpec, status: str, detail: str) -> Progress:
-    return Progress(
-        run_id=spec.run_id,
-        status=status,
-        updates=0,
-        total_updates=total_updates(spec),
-        detail=detail,
-    )
-
-
-@dataclass(slots=True)
-class _Worker:
-    process: Any
-    pipe: Connection
-    spec: RunSpec | None = None
-
-
-class _Pool:
-    """Worker processes, one run each at a time; a dead one is replaced."""
-
-    def __init__(self, settings: _Settings, size: int, note: OnProgress) -> None:
-        self._settings, self._size, self._note = settings, size, note
-        self._spawn = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker] = []
-
-    def train(self, pending: Sequence[RunSpec]) -> None:
-        """Hand out the runs in order and pass on what the workers tell."""
-        waiting = iter(pending)
-        try:
-            for _ in range(self._size):
-                self._hire(waiting)
-            while self._workers:
-                ready = wait([worker.pipe for worker in self._workers])
-                for worker in [w for w in self._workers if w.pipe in ready]:
-                    self._listen(worker, waiting)
-        finally:
-            for worker in self._workers:
-                worker.process.terminate()
-            for worker in self._workers:
-                worker.process.join()
-
-    def _hire(self, waiting: Iterator[RunSpec]) -> None:
-        spec = next(waiting, None)
-        if spec is None:
-            return
-        ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=_work, args=(theirs, self._settings), daemon=True)
-        process.start()
-        theirs.close()
-        worker = _Worker(process, ours, spec)
-        self._workers.append(worker)
-        ours.send(spec)
-
-    def _listen(self, worker: _Worker, waiting: Iterator[RunSpec]) -> None:
-        try:
-            event = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._bury(worker, waiting)
-            return
-        if event is not None:
-            self._note(event)
-            return
-        worker.spec = next(waiting, None)
-        worker.pipe.send(worker.spec)
-        if worker.spec is None:
-            worker.process.join()
-            self._workers.remove(worker)
-
-    def _bury(self, worker: _Worker, waiting: Iterator[RunSpec]) -> None:
-        worker.process.join()
-        self._workers.remove(worker)
-        if worker.spec is not None:
-            detail = f"its process ended with exit code {worker.process.exitcode}"
-            self._note(_failure(worker.spec, "crashed", detail))
-        self._hire(waiting)
-
-
-def _work(pipe: Connection, settings: _Settings) -> None:
-    """A worker process: train what comes through the pipe until None comes."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
-    from scalewise.train.process import settle_process
-
-    settle_process()
-    while (spec := pipe.recv()) is not None:
-        _train_here(spec, settings, pipe.send)
-        pipe.send(None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scalewise.core.errors import UsageError
+from scalewise.core.records import sha256_of_bytes
 from scalewise.runs.spec import RunSpec
 from scalewise.train.batches import Tokens
 from scalewise.train.model import GROUPS, Group, Transformer, initial_weights
@@ -129,6 +130,11 @@ class Learner:
                     copies[f"{group}.{moment}"] = state[moment].cpu().numpy().copy()
                 copies["updates"] = state["step"].cpu().numpy().copy()
         return copies
+
+    def weights_sha256(self) -> str:
+        """A checksum of all weights, to compare two runs to the bit."""
+        arrays = self.arrays()
+        return sha256_of_bytes(b"".join(arrays[f"{group}.weight"].tobytes() for group in GROUPS))
 
     @torch.no_grad()
     def restore(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

@@ -61,10 +61,7 @@ class RunFolder:
 
     def rows(self) -> list[Row]:
         """The rows measured so far; none before the first evaluation."""
-        path = self.path / "rows.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return _read_rows(self.path / "rows.jsonl")
 
     def finish(self, facts: Row) -> None:
         """Mark the run as ended; it will not be trained again."""
@@ -88,6 +85,18 @@ class RunFolder:
             file.write(f"{os.getpid()}\n")
             file.flush()
             yield
+
+
+def finished_rows(queue: Path) -> list[Row]:
+    """The rows of every finished run in a queue, in the order of their folders' names."""
+    done = sorted(path.parent for path in queue.glob("runs/*/DONE"))
+    return [row for path in done for row in _read_rows(path / "rows.jsonl")]
+
+
+def _read_rows(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _lock(descriptor: int, name: str) -> None:

@@ -1,1 +1,1 @@
-
+"""The local dashboard: routes, templates, static files. Not furnished yet."""

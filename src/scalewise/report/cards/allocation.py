@@ -86,11 +86,16 @@ def frontier_card(frontier: Frontier, runs: RunTable | None = None) -> Card:
             cells += [float(value[i]), float(edge_low[i]), float(edge_high[i])]
         rows.append(tuple(cells))
     first, last = format_flops(frontier.flops[0]), format_flops(frontier.flops[-1])
+    edge = (
+        f"{level} interval of a new run at the far end: {low[-1]:.3f} to {high[-1]:.3f}"
+        if low[-1] < high[-1]
+        else "no interval known"
+    )
     saying = (
         f"Spent optimally, {first} to {last} FLOP buy a loss of {best[0]:.3f} down to "
-        f"{best[-1]:.3f} nats/token ({level} for a new run at the far end: {low[-1]:.3f} to "
-        f"{high[-1]:.3f})"
+        f"{best[-1]:.3f} nats/token ({edge})"
     )
+    reach = 1.0
     if runs is not None:
         saying += f"; from {counted(runs.run_count, 'run')}"
         reach = float(frontier.flops[-1] / np.nanmax(runs.column("flops")))
@@ -102,11 +107,16 @@ def frontier_card(frontier: Frontier, runs: RunTable | None = None) -> Card:
         conclusion=saying,
         table=Table(tuple(columns), tuple(rows)),
         figure=FigureSpec(
-            "Loss against compute with the compute-optimal frontier", saying,
+            "Loss against compute with the compute-optimal frontier",
+            "The line is the least loss that a budget can buy under the law; runs above it were "
+            "not split optimally between size and tokens, or scatter.",
             (_panel(frontier, runs),),
         ),
-        caveats=(f"{level} intervals: those of {frontier.size} and tokens hold the uncertainty of "
-                 "the constants and of the choice of law, that of loss also the noise of a run.",),
+        caveats=(
+            f"{level} intervals: those of {frontier.size} and tokens hold the uncertainty of the "
+            "constants and of the choice of law, that of loss also the noise of a run.",
+            *reach_caveats(reach, "flops"),
+        ),
     )  # fmt: skip
 
 

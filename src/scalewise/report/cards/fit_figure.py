@@ -70,6 +70,7 @@ def residual_panel(
     points = tuple(
         Series(
             mark="points", x=floats(at[mask]), y=floats(misses[mask]), group=label,
+            label=label if labelled and len(classes) > 1 else "",
             shade=shade(i, len(classes)) if len(classes) > 1 else None,
             role="series" if len(classes) > 1 else "quiet",
         )

@@ -48,7 +48,12 @@ def residuals_card(result: FitResult) -> Card:
         title="Residuals",
         conclusion=conclusion,
         table=_table(result, columns, misses),
-        figure=FigureSpec(f"Residuals of {result.law.key}", conclusion, panels),
+        figure=FigureSpec(
+            f"Residuals of {result.law.key}",
+            "Each mark is one point, measured over predicted, minus one; a law that misses nothing "
+            "scatters evenly around the dashed line.",
+            panels,
+        ),
         caveats=tuple(
             f"Residuals drift with {name}: the law misses something there, and a forecast far "
             "along it inherits the error."

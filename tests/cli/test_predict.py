@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.program import answer, fit_file, run, runs_file
+
+TARGET = ("--params", "7B", "--tokens", "2T")
+
+
+def test_a_forecast_is_never_a_bare_number(tmp_path):
+    result = run("predict", fit_file(tmp_path), *TARGET)
+    assert result.exit_code == 0
+    for part in ("90% interval", "extrapolation ×", "from 20 runs"):
+        assert part in result.stdout
+    assert result.stderr == ""
+
+
+def test_the_json_of_a_forecast_has_the_promised_keys(tmp_path):
+    whole = answer("predict", fit_file(tmp_path), *TARGET, "--level", "0.8")
+    data = whole["data"]
+    assert {"loss", "interval", "level", "extrapolation"} <= set(data)
+    low, high = data["interval"]
+    assert low < data["loss"] < high
+    assert data["level"] == 0.8
+    assert data["extrapolation"]["params"] == pytest.approx(7.0)
+    assert data["given"] == {"params": 7e9, "tokens": 2e12}
+    assert len(whole["provenance"]["data_sha256"]) == 64
+
+
+def test_published_constants_predict_without_a_fit_and_claim_no_interval():
+    whole = answer("predict", "besiroglu2024", "--params", "70B", "--tokens", "1.4T")
+    assert whole["data"]["loss"] == pytest.approx(1.974, abs=5e-4)
+    assert whole["data"]["interval"] == [None, None]
+    assert "no runs behind them" in whole["warnings"][0]
+
+
+def test_flops_and_params_give_the_tokens():
+    by_tokens = answer("predict", "besiroglu2024", "--params", "1B", "--tokens", "20B")
+    by_flops = answer("predict", "besiroglu2024", "--params", "1B", "--flops", "1.2e20")
+    assert by_flops["data"]["loss"] == pytest.approx(by_tokens["data"]["loss"], rel=1e-12)
+
+
+def test_a_law_of_non_embedding_parameters_refuses_the_total():
+    result = run("predict", "kaplan2020-overfit", *TARGET)
+    assert result.exit_code == 2
+    assert "needs params_nonembed" in result.stderr
+
+
+def test_a_wide_interval_fails_its_gate_after_being_printed(tmp_path):
+    fit = fit_file(tmp_path)
+    result = run("predict", fit, *TARGET, "--max-interval", "0.0001")
+    assert result.exit_code == 5
+    assert "90% interval" in result.stdout
+    assert "--max-interval is 0.0001" in result.stderr
+    assert run("predict", fit, *TARGET, "--max-interval", "5").exit_code == 0
+
+
+def test_a_far_forecast_fails_its_gate_and_names_the_column(tmp_path):
+    fit = fit_file(tmp_path)
+    result = run("predict", fit, *TARGET, "--max-extrapolation", "10")
+    assert result.exit_code == 5
+    assert "flops lies" in result.stderr
+    assert "--max-extrapolation is 10" in result.stderr
+    near = ("--params", "2B", "--tokens", "64B")
+    assert run("predict", fit, *near, "--max-extrapolation", "10").exit_code == 0
+
+
+@pytest.mark.parametrize("gate", ["--max-interval", "--max-extrapolation"])
+def test_constants_without_runs_keep_no_gate(gate):
+    whole = answer("predict", "besiroglu2024", *TARGET, gate, "1e6")
+    assert whole["error"]["exit_code"] == 5
+    assert whole["data"]["loss"] > 0
+    assert f"{gate} cannot be kept" in whole["error"]["message"]
+
+
+def test_a_fit_that_is_not_identified_predicts_with_exit_4(tmp_path):
+    fit = tmp_path / "two.json"
+    table = runs_file(tmp_path, sizes=(1e7, 1e8))
+    assert run("fit", table, "--law", "chinchilla", "--out", fit).exit_code == 4
+    whole = answer("predict", fit, *TARGET)
+    assert whole["error"]["exit_code"] == 4
+    assert whole["data"]["loss"] > 0
+
+
+@pytest.mark.parametrize("level", ["0", "1", "1.5", "90%"])
+def test_a_level_is_a_probability(tmp_path, level):
+    assert run("predict", fit_file(tmp_path), *TARGET, "--level", level).exit_code == 2
+
+
+def test_an_unknown_name_lists_the_published_constants():
+    result = run("predict", "hoffman2022", *TARGET)
+    assert result.exit_code == 2
+    assert "Did you mean 'hoffmann2022'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"schema": "scalewise.fit/99"}', '{"schema": "scalewise.fit/1"}']
+)
+def test_a_damaged_fit_file_exits_with_3(tmp_path, content):
+    path = tmp_path / "fit.json"
+    path.write_text(content)
+    result = run("predict", path, *TARGET)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "Hint: " in result.stderr
+
+
+def test_a_damaged_fit_on_stdin_is_not_called_by_a_temporary_name():
+    result = run("predict", "-", *TARGET, stdin="{")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: standard input cannot be read as a fit")

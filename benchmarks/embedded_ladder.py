@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
+import datetime as dt
 import os
 import platform
 import sys
@@ -31,9 +31,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=EXAMPLE)
     options = parser.parse_args()
     started = time.monotonic()
-    result = train_all(
-        pilot_ladder(), options.folder, workers=options.workers, on_progress=tell
-    )
+    result = train_all(pilot_ladder(), options.folder, workers=options.workers, on_progress=tell)
     for event in result.unfinished:
         print(f"unfinished: {event.run_id} {event.status} {event.detail}")
     if result.unfinished:
@@ -47,7 +45,7 @@ def main() -> int:
 
 def tell(event: Progress) -> None:
     loss = "" if event.loss is None else f" loss {event.loss:.4f}"
-    clock = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
+    clock = dt.datetime.now(dt.UTC).strftime("%H:%M:%S")
     share = event.updates / event.total_updates
     print(f"{clock} {event.run_id} {event.status} {share:.0%}{loss} {event.detail}", flush=True)
 
@@ -70,13 +68,13 @@ def rounded(name: str, value: object) -> object:
 
 
 def write_card(result: TrainingResult, path: Path, workers: int, wall_seconds: float) -> None:
-    import numpy
+    import numpy as np
     import torch
 
     last = {row["run_id"]: row for row in result.rows}
     facts = {
         "command": f"python benchmarks/embedded_ladder.py FOLDER --workers {workers}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "runs": len(last),
         "rows": len(result.rows),
         "corpus": result.rows[0]["corpus"],
@@ -86,7 +84,7 @@ def write_card(result: TrainingResult, path: Path, workers: int, wall_seconds: f
         "machine": f"{cpu_name()}, {os.cpu_count()} virtual cores",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        "numpy": np.__version__,
         "held_out": ["pilot-d128-s0", "pilot-d176-s0"],
         "note": "measured by the training room of this package; loss in nats per byte",
         "license": "Apache-2.0",

@@ -9,7 +9,7 @@ author = "The scalewise developers"
 release = version = scalewise.__version__
 copyright = author  # noqa: A001 - Sphinx's name
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
@@ -25,5 +25,3 @@ autodoc_class_signature = "separated"
 python_use_unqualified_type_names = True
 # Formulas are shown as text in many places; single backticks there are code.
 default_role = "code"
-# MathJax would be fetched from elsewhere; formulas stay readable as they are written.
-extensions.append("sphinx.ext.mathjax")

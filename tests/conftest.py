@@ -1,14 +1,15 @@
-"""With CI set, no test is skipped for want of a package: that environment must have them all."""
+"""What holds for every test: no skips where CI is set, and the same floats after training."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
 
-# What a machine may lack without its environment being at fault.
+# What a machine may lack; with CI set, any other reason to skip is a fault of the environment.
 ALLOWED = ("is not beside this checkout", "no CUDA device")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -28,6 +29,15 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     del collector
     return judged((yield))
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_floats() -> Generator[None]:
+    """Training in this process flushes denormals to zero; later tests must not see that."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_flush_denormal(False)
 
 
 def judged(report: Report) -> Report:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def run_page(page: Path) -> str:
 
     Python blocks share one namespace, and a text block right after one holds what it prints. A
     console block holds commands behind ``$``; those of scalewise are run, with the output below
-    them. Output that ends in ``...`` is shown as far as it was, output that is empty stays so.
+    them. Output that ends in ``...`` is shown as far as it was, output that is only ``...`` is yet
+    to be written, and output that is empty stays so.
     """
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": "__page__"}
@@ -72,7 +74,7 @@ def _shown(output: str, before: str) -> str:
     kept = before.rstrip().splitlines()
     if not kept:
         return before
-    if kept[-1] == "...":
+    if kept[-1] == "..." != kept[0]:
         lines = [*lines[: len(kept) - 1], "..."]
     return "\n".join(lines) + "\n"
 
@@ -81,10 +83,28 @@ def agrees(shown: str, now: str) -> bool:
     """Whether two texts say the same: words equal, numbers within 2 %, layout set aside."""
     ends, numbers = [], []
     for text in (shown, now):
-        flat = re.sub(r"-{3,}|\s+", " ", text)
+        flat = re.sub(r"(?<!\S)[-=]{2,}(?!\S)", "", text)
         numbers.append([float(n.replace(",", "")) for n in NUMBER.findall(flat)])
-        ends.append(re.sub(r"\s+", " ", NUMBER.sub("#", flat)))
+        ends.append(NUMBER.sub("#", flat).split())
     return ends[0] == ends[1] and numbers[0] == pytest.approx(numbers[1], rel=0.02, abs=0.02)
+
+
+def picture() -> str:
+    """The first panel of the demo's forecast, as a file that needs no page around it."""
+    from scalewise.forecast.holdout import forecast_held_out
+    from scalewise.report.cards.held_out import held_out_card
+    from scalewise.report.figures import svg
+    from scalewise.report.palette import figure_css
+    from scalewise.runs.example import HELD_OUT_SIZES, example_runs
+
+    figure = held_out_card(forecast_held_out(example_runs(), sizes=HELD_OUT_SIZES)).figure
+    assert figure is not None
+    drawn = svg(replace(figure, panels=figure.panels[:1]), name="forecast")
+    style = f"{figure_css()}\ntext{{font-family:system-ui,sans-serif}}"
+    head, rest = drawn.split(">", 1)
+    head = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    paper = '<rect width="100%" height="100%" class="f-paper"/>'
+    return f"{head}><style>{style}</style>{paper}{rest}\n"
 
 
 def with_tables(text: str) -> str:
@@ -92,7 +112,7 @@ def with_tables(text: str) -> str:
     return MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

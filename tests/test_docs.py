@@ -10,7 +10,7 @@ import pytest
 
 import scalewise
 from scalewise.cli.app import VERBS
-from tests.pages import FENCE, MARKED, ROOT, TABLES, agrees, run_page, with_tables
+from tests.pages import FENCE, MARKED, ROOT, TABLES, agrees, picture, run_page, with_tables
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
@@ -50,6 +50,16 @@ def test_every_marked_table_is_the_one_that_the_code_has(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == with_tables(text), "run: make refresh"
 
 
+def test_the_picture_in_the_readme_is_the_forecast_of_the_demo() -> None:
+    path, now = DOCS / "images" / "forecast.svg", picture()
+    if REFRESH:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(now, encoding="utf-8")
+    shown = path.read_text(encoding="utf-8")
+    words = [" ".join(re.findall(r">([^<>]*)</text>", text)) for text in (shown, now)]
+    assert agrees(*words), "run: make refresh"
+
+
 def test_every_table_that_can_be_written_is_in_a_page() -> None:
     marked = {found[2] for page in PAGES for found in MARKED.finditer(page.read_text("utf-8"))}
     assert marked == set(TABLES)
@@ -69,13 +79,10 @@ def test_every_verb_has_its_help_in_the_docs(verb: str) -> None:
 @pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name_of)
 def test_every_make_target_and_verb_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```.*?^```$|`[^`]+`", text, re.MULTILINE | re.DOTALL))
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert set(re.findall(r"^(?:\$ )?make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE)) <= {
-        pair for target in targets for pair in ((target, ""), ("", target))
-    }
-    assert set(re.findall(r"`scalewise ([a-z]+)|^\$? ?scalewise ([a-z]+)", text, re.MULTILINE)) <= {
-        pair for verb in VERBS for pair in ((verb, ""), ("", verb))
-    }
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", code, re.MULTILINE)) <= set(targets)
+    assert set(re.findall(r"(?:^|`|\$ )scalewise ([a-z]+)", code, re.MULTILINE)) <= set(VERBS)
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from scalewise.core.compute import PF_DAY
 from scalewise.laws.catalogue import published_named
+from scalewise.laws.chinchilla import CHINCHILLA
 from scalewise.laws.gadre import ERROR_EXPONENTIAL, OVERTRAINING, from_compute_form
+from scalewise.laws.muennighoff import DATA_CONSTRAINED
+from tests.shared_data import shared_table
 
 
 def value(key: str, **inputs: float) -> float:
@@ -121,6 +124,22 @@ def test_counting_loss_in_bits_moves_only_the_scales(key: str, factor_of: dict[s
     )
 
 
+@pytest.mark.parametrize(
+    ("loss", "batch"),
+    [(3.0, 1.12257e6), (2.8, 1.55918e6), (2.6, 2.21899e6), (2.5, 2.67465e6), (2.4, 3.24855e6),
+     (2.3, 3.97838e6), (4.5, 162810.9), (4.0, 285277.1)],
+)  # fmt: skip
+def test_kaplan_critical_batch_by_loss(loss: float, batch: float) -> None:
+    appendix = value("kaplan2020-critical-batch-appendix-a", L=loss)
+    assert appendix == pytest.approx(batch, rel=5e-6)
+    assert value("kaplan2020-critical-batch-text", L=loss) == pytest.approx(batch / 1.05, rel=5e-6)
+
+
+def test_kaplan_critical_batch_doubles_for_an_eighth_less_loss() -> None:
+    key = "kaplan2020-critical-batch-appendix-a"
+    assert value(key, L=3.0 * 2**-0.21) == pytest.approx(2 * value(key, L=3.0), rel=1e-12)
+
+
 # Hoffmann et al. 2022, Besiroglu et al. 2024 -----------------------------------------------------
 
 
@@ -219,3 +238,93 @@ def test_gadre_headline_predictions_chain_from_loss_to_error(
     predicted = OVERTRAINING.value(from_compute_form(*REFITS[corpus][0]), N=N, D=N * M)
     assert predicted == pytest.approx(loss, abs=1.1e-5)
     assert ERROR_EXPONENTIAL.value(ERRORS[corpus], L=predicted) == pytest.approx(error, abs=1.1e-5)
+
+
+# Muennighoff et al. 2023 -------------------------------------------------------------------------
+
+DECAY = {"R_D": 15.387756, "R_N": 5.309743}
+
+
+def test_muennighoff_constants_are_the_notebooks() -> None:
+    law, published = published_named("muennighoff2023")
+    theta = published.theta
+    assert law is DATA_CONSTRAINED
+    assert (theta["A"], theta["B"], theta["E"]) == pytest.approx((520.825, 1487.716, 1.869144))
+    assert theta["alpha"] == 0.3526596
+    assert {name: theta[name] for name in DECAY} == DECAY
+    useful = (theta["A"] / theta["B"]) ** (1 / theta["alpha"])
+    assert useful == pytest.approx(0.0509865, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("N", "D", "U", "loss"),
+    [(6.34e9, 242e9, 25e9, 2.2256440889984477), (8.67e9, 178e9, 25e9, 2.2269634075087867)],
+)
+def test_muennighoff_loss_of_the_papers_two_large_models(
+    N: float, D: float, U: float, loss: float
+) -> None:
+    assert value("muennighoff2023", N=N, D=D, U=U) == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("U", "params", "tokens", "loss"),
+    [(25e9, 7.02616e9, 2.37209e11, 2.2221292749), (1e15, 9.2183e9, 1.8080e11, None)],
+)
+def test_muennighoff_optimum_at_1e22_flop(
+    U: float, params: float, tokens: float, loss: float | None
+) -> None:
+    assert 6 * params * tokens == pytest.approx(1e22, rel=1e-4)
+    shift = np.array([0.99, 1.0, 1.01])
+    inputs = {"N": params * shift, "D": 1e22 / (6 * params * shift)}
+    reached = DATA_CONSTRAINED.value(published_named("muennighoff2023")[1].theta, U=U, **inputs)
+    assert reached.argmin() == 1
+    if loss is not None:
+        assert reached[1] == pytest.approx(loss, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "worth"),
+    [(2, 1.96820), (4, 3.72567), (8, 6.62412), (16, 10.58246), (40, 15.16746), (1e6, 16.387756)],
+)
+def test_muennighoff_worth_of_repeating_the_data(epochs: float, worth: float) -> None:
+    _, published = published_named("muennighoff2023")
+    theta, U = published.theta, 1e11
+    once, often = (value("muennighoff2023", N=1e9, D=k * U, U=U) for k in (1, epochs))
+    # What data adds to the loss falls with its effective count to the power alpha.
+    price = theta["B"] * U ** -theta["alpha"]
+    effective = ((price + often - once) / price) ** (-1 / theta["alpha"])
+    assert effective == pytest.approx(worth, rel=1e-6)
+
+
+def test_muennighoff_becomes_chinchilla_as_repeats_lose_nothing() -> None:
+    _, published = published_named("muennighoff2023")
+    theta = {**published.theta, "R_D": 1e6, "R_N": 1e6}
+    plain = {name: theta[name] for name in ("E", "A", "B", "alpha")} | {"beta": theta["alpha"]}
+    N, D = np.array([1e8, 1e10]), np.array([1e10, 1e11])
+    np.testing.assert_allclose(
+        DATA_CONSTRAINED.value(theta, N=N, D=D, U=D / 4), CHINCHILLA.value(plain, N=N, D=D),
+        rtol=1e-5,
+    )  # fmt: skip
+    fresh = {**published.theta, "R_N": 1e6}
+    np.testing.assert_allclose(
+        DATA_CONSTRAINED.value(fresh, N=N, D=D, U=D), CHINCHILLA.value(plain, N=N, D=D), rtol=1e-5
+    )
+
+
+def test_muennighoff_constants_explain_the_papers_runs_as_well_as_printed() -> None:
+    import polars as pl
+
+    runs = pl.read_parquet(shared_table("datablations/final_points.parquet"))
+    runs = runs.filter(pl.col("set") == "paper182")
+    inputs = {"N": "params", "D": "tokens", "U": "unique_tokens"}
+    _, published = published_named("muennighoff2023")
+    predicted = DATA_CONSTRAINED.value(
+        published.theta, **{symbol: runs[column].to_numpy() for symbol, column in inputs.items()}
+    )
+    loss = runs["loss"].to_numpy()
+    residual = np.abs(np.log(predicted / loss))
+    huber = np.where(residual <= 1e-3, residual**2 / 2, 1e-3 * (residual - 5e-4))
+    assert len(runs) == 182
+    assert huber.sum() == pytest.approx(0.01582593, abs=1e-8)
+    share = 1 - np.sum((loss - predicted) ** 2) / np.sum((loss - loss.mean()) ** 2)
+    assert share == pytest.approx(0.7722, abs=5e-5)

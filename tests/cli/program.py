@@ -59,8 +59,6 @@ def runs_file(folder: Path, **design: Any) -> Path:
 def fit_file(folder: Path, law: str = "chinchilla", **design: Any) -> Path:
     """A fit to a simulated table on disk."""
     path = folder / "fit.json"
-    result = run(
-        "fit", runs_file(folder, **design), "--law", law, "--bootstrap", 40, "--out", path
-    )
+    result = run("fit", runs_file(folder, **design), "--law", law, "--bootstrap", 40, "--out", path)
     assert result.exit_code == 0, result.stderr
     return path

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.cli.program import answer, run, runs_file, simulated_csv
 
 LAWS = ("--laws", "chinchilla,power-flops")
 
 
-def test_a_backtest_scores_laws_and_naive_rules_on_runs_held_out(tmp_path):
+def test_a_backtest_scores_laws_and_naive_rules_on_runs_held_out(tmp_path: Path) -> None:
     data = answer("backtest", runs_file(tmp_path), *LAWS)["data"]
     scores = {score["law"]: score for score in data["scores"]}
     assert {"chinchilla", "power-flops", "auto", "best seen", "most compute"} == set(scores)
@@ -17,21 +19,21 @@ def test_a_backtest_scores_laws_and_naive_rules_on_runs_held_out(tmp_path):
     assert data["splits"][0]["held_out_points"] > 0
 
 
-def test_the_table_shows_every_law_with_its_error(tmp_path):
+def test_the_table_shows_every_law_with_its_error(tmp_path: Path) -> None:
     result = run("backtest", runs_file(tmp_path), *LAWS)
     assert result.exit_code == 0
     for part in ("chinchilla", "power-flops", "best seen", "most compute", "inside"):
         assert part in result.stdout
 
 
-def test_three_sizes_cannot_be_backtested():
+def test_three_sizes_cannot_be_backtested() -> None:
     table = simulated_csv(sizes=(1e7, 1e8, 1e9))
     result = run("backtest", "-", stdin=table)
     assert result.exit_code == 4
     assert "to fit three and hold out one takes four" in result.stderr
 
 
-def test_an_unknown_law_is_a_usage_error(tmp_path):
+def test_an_unknown_law_is_a_usage_error(tmp_path: Path) -> None:
     result = run("backtest", runs_file(tmp_path), "--laws", "chinchila")
     assert result.exit_code == 2
     assert "Did you mean 'chinchilla'?" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -28,31 +29,31 @@ HEAD = "params,tokens,loss\n"
         (b"params,params,loss\n1,2,3\n", "more than one column named"),
     ],
 )
-def test_unreadable_input_exits_with_3_and_says_what_it_is(content, fact):
+def test_unreadable_input_exits_with_3_and_says_what_it_is(content: bytes, fact: str) -> None:
     result = run("fit", "-", "--law", "chinchilla", stdin=content)
     assert result.exit_code == 3
     assert fact in result.stderr
     assert result.stdout == ""
 
 
-def test_a_missing_file_exits_with_3():
+def test_a_missing_file_exits_with_3() -> None:
     result = run("fit", "no-such-file.csv")
     assert result.exit_code == 3
     assert "There is no file no-such-file.csv." in result.stderr
 
 
-def test_a_folder_is_no_table(tmp_path):
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
     assert run("fit", tmp_path).exit_code == 3
 
 
-def test_negative_tokens_are_refused_with_their_row():
+def test_negative_tokens_are_refused_with_their_row() -> None:
     table = simulated_csv().replace(",1000000000,", ",-1000000000,", 1)
     result = run("fit", "-", "--law", "chinchilla", stdin=table)
     assert result.exit_code == 3
     assert "tokens is negative at 1 points" in result.stderr
 
 
-def test_a_missing_loss_is_left_out_and_said_so():
+def test_a_missing_loss_is_left_out_and_said_so() -> None:
     lines = simulated_csv().splitlines()
     lines[3] = lines[3].rsplit(",", 1)[0] + ",nan"
     words = ("fit", "-", "--law", "chinchilla", "--bootstrap", 0)
@@ -62,7 +63,7 @@ def test_a_missing_loss_is_left_out_and_said_so():
     assert "1 points lack loss; left out of the fit." in result.stdout
 
 
-def test_perplexity_given_as_loss_is_called_out_before_the_fit_is_shown():
+def test_perplexity_given_as_loss_is_called_out_before_the_fit_is_shown() -> None:
     table = HEAD + "".join(f"{n}e6,{d}e8,{20 + 300 / n / d}\n" for n in (1, 3, 9) for d in (1, 4))
     result = run("fit", "-", "--law", "chinchilla", "--bootstrap", 0, stdin=table)
     assert "Warning: perplexity as loss" in result.stderr
@@ -72,7 +73,7 @@ NAMES = ["\x1b[31mred\x1b[0m", "\u202egnp.exe", "line\tbreak", "\x07bell", "мо
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_names_cannot_steer_the_terminal(name):
+def test_names_cannot_steer_the_terminal(name: str) -> None:
     rows = [json.loads(line) for line in _jsonl()]
     table = "\n".join(json.dumps({**row, "corpus": name, "eval_set": name}) for row in rows)
     for words in (("runs", "-"), ("fit", "-", "--law", "chinchilla", "--bootstrap", 0)):
@@ -82,27 +83,27 @@ def test_names_cannot_steer_the_terminal(name):
         assert not [c for c in shown if not c.isprintable() and c != "\n"]
 
 
-def test_a_hostile_column_name_cannot_steer_the_terminal():
+def test_a_hostile_column_name_cannot_steer_the_terminal() -> None:
     table = simulated_csv().replace("loss", "\x1b]0;owned\x07score")
     result = run("runs", "-", stdin=table)
     shown = result.stdout + result.stderr
     assert not [c for c in shown if not c.isprintable() and c != "\n"]
 
 
-def test_a_hostile_option_value_is_shown_escaped(tmp_path):
+def test_a_hostile_option_value_is_shown_escaped(tmp_path: Path) -> None:
     result = run("predict", "\x1b[31m", "--params", "7B")
     assert result.exit_code != 0
     assert "\x1b" not in result.stderr
 
 
-def test_json_keeps_foreign_names_as_they_are():
+def test_json_keeps_foreign_names_as_they_are() -> None:
     rows = [json.loads(line) for line in _jsonl()]
     table = "\n".join(json.dumps({**row, "модель": 1}, ensure_ascii=False) for row in rows)
     whole = json.loads(run("runs", "-", "--json", stdin=table).stdout)
     assert "модель" in whole["data"]["columns"]
 
 
-def test_not_a_number_is_null_in_json():
+def test_not_a_number_is_null_in_json() -> None:
     table = HEAD + "1e6,2e7,nan\n2e6,2e7,3.9\n3e6,2e7,3.8\n"
     text = run("backtest", "-", "--json", stdin=table).stdout
     assert "NaN" not in text

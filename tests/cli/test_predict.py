@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.program import answer, fit_file, run, runs_file
@@ -7,7 +9,7 @@ from tests.cli.program import answer, fit_file, run, runs_file
 TARGET = ("--params", "7B", "--tokens", "2T")
 
 
-def test_a_forecast_is_never_a_bare_number(tmp_path):
+def test_a_forecast_is_never_a_bare_number(tmp_path: Path) -> None:
     result = run("predict", fit_file(tmp_path), *TARGET)
     assert result.exit_code == 0
     for part in ("90% interval", "extrapolation ×", "from 20 runs"):
@@ -15,7 +17,7 @@ def test_a_forecast_is_never_a_bare_number(tmp_path):
     assert result.stderr == ""
 
 
-def test_the_json_of_a_forecast_has_the_promised_keys(tmp_path):
+def test_the_json_of_a_forecast_has_the_promised_keys(tmp_path: Path) -> None:
     whole = answer("predict", fit_file(tmp_path), *TARGET, "--level", "0.8")
     data = whole["data"]
     assert {"loss", "interval", "level", "extrapolation"} <= set(data)
@@ -27,26 +29,26 @@ def test_the_json_of_a_forecast_has_the_promised_keys(tmp_path):
     assert len(whole["provenance"]["data_sha256"]) == 64
 
 
-def test_published_constants_predict_without_a_fit_and_claim_no_interval():
+def test_published_constants_predict_without_a_fit_and_claim_no_interval() -> None:
     whole = answer("predict", "besiroglu2024", "--params", "70B", "--tokens", "1.4T")
     assert whole["data"]["loss"] == pytest.approx(1.974, abs=5e-4)
     assert whole["data"]["interval"] == [None, None]
     assert "no runs behind them" in whole["warnings"][0]
 
 
-def test_flops_and_params_give_the_tokens():
+def test_flops_and_params_give_the_tokens() -> None:
     by_tokens = answer("predict", "besiroglu2024", "--params", "1B", "--tokens", "20B")
     by_flops = answer("predict", "besiroglu2024", "--params", "1B", "--flops", "1.2e20")
     assert by_flops["data"]["loss"] == pytest.approx(by_tokens["data"]["loss"], rel=1e-12)
 
 
-def test_a_law_of_non_embedding_parameters_refuses_the_total():
+def test_a_law_of_non_embedding_parameters_refuses_the_total() -> None:
     result = run("predict", "kaplan2020-overfit", *TARGET)
     assert result.exit_code == 2
     assert "needs params_nonembed" in result.stderr
 
 
-def test_a_wide_interval_fails_its_gate_after_being_printed(tmp_path):
+def test_a_wide_interval_fails_its_gate_after_being_printed(tmp_path: Path) -> None:
     fit = fit_file(tmp_path)
     result = run("predict", fit, *TARGET, "--max-interval", "0.0001")
     assert result.exit_code == 5
@@ -55,7 +57,7 @@ def test_a_wide_interval_fails_its_gate_after_being_printed(tmp_path):
     assert run("predict", fit, *TARGET, "--max-interval", "5").exit_code == 0
 
 
-def test_a_far_forecast_fails_its_gate_and_names_the_column(tmp_path):
+def test_a_far_forecast_fails_its_gate_and_names_the_column(tmp_path: Path) -> None:
     fit = fit_file(tmp_path)
     result = run("predict", fit, *TARGET, "--max-extrapolation", "10")
     assert result.exit_code == 5
@@ -66,14 +68,14 @@ def test_a_far_forecast_fails_its_gate_and_names_the_column(tmp_path):
 
 
 @pytest.mark.parametrize("gate", ["--max-interval", "--max-extrapolation"])
-def test_constants_without_runs_keep_no_gate(gate):
+def test_constants_without_runs_keep_no_gate(gate: str) -> None:
     whole = answer("predict", "besiroglu2024", *TARGET, gate, "1e6")
     assert whole["error"]["exit_code"] == 5
     assert whole["data"]["loss"] > 0
     assert f"{gate} cannot be kept" in whole["error"]["message"]
 
 
-def test_a_fit_that_is_not_identified_predicts_with_exit_4(tmp_path):
+def test_a_fit_that_is_not_identified_predicts_with_exit_4(tmp_path: Path) -> None:
     fit = tmp_path / "two.json"
     table = runs_file(tmp_path, sizes=(1e7, 1e8))
     assert run("fit", table, "--law", "chinchilla", "--out", fit).exit_code == 4
@@ -83,11 +85,11 @@ def test_a_fit_that_is_not_identified_predicts_with_exit_4(tmp_path):
 
 
 @pytest.mark.parametrize("level", ["0", "1", "1.5", "90%"])
-def test_a_level_is_a_probability(tmp_path, level):
+def test_a_level_is_a_probability(tmp_path: Path, level: str) -> None:
     assert run("predict", fit_file(tmp_path), *TARGET, "--level", level).exit_code == 2
 
 
-def test_an_unknown_name_lists_the_published_constants():
+def test_an_unknown_name_lists_the_published_constants() -> None:
     result = run("predict", "hoffman2022", *TARGET)
     assert result.exit_code == 2
     assert "Did you mean 'hoffmann2022'?" in result.stderr
@@ -96,7 +98,7 @@ def test_an_unknown_name_lists_the_published_constants():
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"schema": "scalewise.fit/99"}', '{"schema": "scalewise.fit/1"}']
 )
-def test_a_damaged_fit_file_exits_with_3(tmp_path, content):
+def test_a_damaged_fit_file_exits_with_3(tmp_path: Path, content: str) -> None:
     path = tmp_path / "fit.json"
     path.write_text(content)
     result = run("predict", path, *TARGET)
@@ -105,7 +107,7 @@ def test_a_damaged_fit_file_exits_with_3(tmp_path, content):
     assert "Hint: " in result.stderr
 
 
-def test_a_damaged_fit_on_stdin_is_not_called_by_a_temporary_name():
+def test_a_damaged_fit_on_stdin_is_not_called_by_a_temporary_name() -> None:
     result = run("predict", "-", *TARGET, stdin="{")
     assert result.exit_code == 3
     assert result.stderr.startswith("Error: standard input cannot be read as a fit")

@@ -34,7 +34,7 @@ def started(*words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_every_verb_and_how_to_complete():
+def test_help_names_every_verb_and_how_to_complete() -> None:
     result = run("--help")
     assert result.exit_code == 0
     for verb in VERBS:
@@ -42,12 +42,12 @@ def test_help_names_every_verb_and_how_to_complete():
     assert "_SCALEWISE_COMPLETE=bash_source" in result.stdout
 
 
-def test_no_verb_at_all_shows_the_help():
+def test_no_verb_at_all_shows_the_help() -> None:
     assert run().stdout == run("--help").stdout
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_examples_and_the_shared_options(verb):
+def test_every_verb_has_help_with_examples_and_the_shared_options(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0
     for part in (f"scalewise {verb}", "Examples:", "--json", "--debug"):
@@ -55,11 +55,11 @@ def test_every_verb_has_help_with_examples_and_the_shared_options(verb):
     assert result.stderr == ""
 
 
-def test_version_is_the_package_version():
+def test_version_is_the_package_version() -> None:
     assert run("--version").stdout == f"scalewise {scalewise.__version__}\n"
 
 
-def test_an_unknown_verb_is_a_usage_error_that_names_the_nearest():
+def test_an_unknown_verb_is_a_usage_error_that_names_the_nearest() -> None:
     result = run("fti")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -85,7 +85,7 @@ def test_an_unknown_verb_is_a_usage_error_that_names_the_nearest():
         (["train", "ladder.toml", "--workers", "0"], "--workers='0' is zero."),
     ],
 )
-def test_a_malformed_question_is_a_usage_error(words, fact):
+def test_a_malformed_question_is_a_usage_error(words: list[str], fact: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -93,11 +93,11 @@ def test_a_malformed_question_is_a_usage_error(words, fact):
     assert "Hint: " in result.stderr
 
 
-def test_a_usage_error_points_to_the_help_of_the_verb():
+def test_a_usage_error_points_to_the_help_of_the_verb() -> None:
     assert "Hint: See: scalewise fit --help" in run("fit").stderr
 
 
-def test_a_failure_is_also_an_envelope_when_json_is_asked_for():
+def test_a_failure_is_also_an_envelope_when_json_is_asked_for() -> None:
     whole = answer("predict", "besiroglu2024", "--params", "much")
     assert whole["ok"] is False
     assert whole["command"] == "predict"
@@ -107,7 +107,9 @@ def test_a_failure_is_also_an_envelope_when_json_is_asked_for():
     assert whole["error"]["hint"]
 
 
-def test_an_unexpected_exception_is_one_line_and_exit_code_one(monkeypatch):
+def test_an_unexpected_exception_is_one_line_and_exit_code_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -120,11 +122,11 @@ def test_an_unexpected_exception_is_one_line_and_exit_code_one(monkeypatch):
     assert "Traceback" in run("laws", "--debug").stderr
 
 
-def test_debug_shows_where_a_deliberate_error_came_from():
+def test_debug_shows_where_a_deliberate_error_came_from() -> None:
     assert "Traceback" in run("predict", "no-such-constants", "--debug").stderr
 
 
-def test_an_interruption_exits_with_130_and_says_so(monkeypatch):
+def test_an_interruption_exits_with_130_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -135,7 +137,9 @@ def test_an_interruption_exits_with_130_and_says_so(monkeypatch):
     assert json.loads(result.stdout)["error"]["exit_code"] == 130
 
 
-def test_an_unexpected_end_of_file_is_a_bug_and_not_an_interruption(monkeypatch):
+def test_an_unexpected_end_of_file_is_a_bug_and_not_an_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def ended(*_: object) -> None:
         raise EOFError("cut short")
 
@@ -143,7 +147,7 @@ def test_an_unexpected_end_of_file_is_a_bug_and_not_an_interruption(monkeypatch)
     assert run("laws").exit_code == 1
 
 
-def test_ctrl_c_ends_a_waiting_program_with_130(tmp_path):
+def test_ctrl_c_ends_a_waiting_program_with_130(tmp_path: Path) -> None:
     table = tmp_path / "runs.csv"
     table.write_text(simulated_csv())
     with subprocess.Popen(
@@ -163,7 +167,7 @@ def test_ctrl_c_ends_a_waiting_program_with_130(tmp_path):
     assert b"Traceback" not in told
 
 
-def test_results_go_to_stdout_and_everything_else_to_stderr(tmp_path):
+def test_results_go_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> None:
     table = tmp_path / "runs.csv"
     table.write_text(simulated_csv())
     done = started("fit", str(table), "--law", "chinchilla", "--bootstrap", "0", "--json")
@@ -172,7 +176,7 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(tmp_path):
     assert "Read 20 rows of 20 runs" in done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_failure():
+def test_a_reader_that_leaves_early_is_no_failure() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -184,7 +188,7 @@ def test_a_reader_that_leaves_early_is_no_failure():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_under_stdout_is_told():
+def test_a_full_disk_under_stdout_is_told() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             program("laws"), stdout=full, stderr=subprocess.PIPE, env=environment(), check=False
@@ -193,14 +197,31 @@ def test_a_full_disk_under_stdout_is_told():
     assert b"Standard output cannot be written" in done.stderr
 
 
-def test_a_terminal_without_unicode_gets_ascii():
+def test_a_terminal_without_unicode_gets_ascii() -> None:
     done = started("laws", "chinchilla", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert done.stdout.isascii()
 
 
-def test_text_that_is_not_for_a_terminal_has_no_colour():
+def test_text_that_is_not_for_a_terminal_has_no_colour() -> None:
     assert "\x1b[" not in started("laws").stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are of POSIX")
+@pytest.mark.parametrize(("wish", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_gets_colour_unless_no_color_is_set(
+    wish: dict[str, str], coloured: bool
+) -> None:
+    ours, theirs = os.openpty()
+    plain = {name: value for name, value in environment().items() if name != "NO_COLOR"}
+    done = subprocess.run(
+        program("laws", "power-pure"), stdout=theirs, env={**plain, **wish}, check=False
+    )
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert (b"\x1b[" in shown) is coloured
 
 
 def loaded_by(*words: str) -> set[str]:
@@ -222,11 +243,11 @@ def loaded_by(*words: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_help_loads_no_numerical_package():
+def test_help_loads_no_numerical_package() -> None:
     assert not loaded_by("--help") & {"numpy", "polars", "scipy", "rich", "matplotlib", "torch"}
 
 
-def test_predict_loads_neither_tables_nor_plots():
+def test_predict_loads_neither_tables_nor_plots() -> None:
     loaded = loaded_by("predict", "besiroglu2024", "--params", "7B", "--tokens", "2T")
     assert "numpy" in loaded
     assert not loaded & {"polars", "rich", "matplotlib", "torch", "pandas", "pydantic"}

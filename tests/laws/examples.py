@@ -10,7 +10,7 @@ import pytest
 
 from scalewise.core.expression import evaluate
 from scalewise.laws.catalogue import LAWS
-from scalewise.laws.law import Law
+from scalewise.laws.law import QUANTITY_UNITS, Constant, Law
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -18,6 +18,7 @@ SPANS: Mapping[str, tuple[float, float]] = {
     "params": (1e6, 1e11),
     "params_nonembed": (1e6, 1e11),
     "tokens": (1e8, 1e13),
+    "tokens_unique": (3e8, 3e12),
     "flops": (1e17, 1e25),
     "steps_min": (1e3, 1e6),
     "loss": (1.9, 5.5),
@@ -25,8 +26,9 @@ SPANS: Mapping[str, tuple[float, float]] = {
 
 
 def grid(law: Law, per_axis: int = 5) -> dict[str, Array]:
-    """Inputs by symbol: every combination of log-spaced values of each column."""
-    axes = [np.geomspace(*SPANS[column], per_axis) for column in law.columns]
+    """Inputs by symbol: every combination of log-spaced values; a single column is denser."""
+    count = per_axis if len(law.columns) > 1 else per_axis**2
+    axes = [np.geomspace(*SPANS[column], count) for column in law.columns]
     mesh = np.meshgrid(*axes, indexing="ij")
     return {symbol: m.ravel() for symbol, m in zip(law.variables, mesh, strict=True)}
 
@@ -36,15 +38,33 @@ def thetas(law: Law) -> dict[str, Mapping[str, float]]:
     return {p.key: p.theta for p in law.published} or {"by-role": _by_role(law)}
 
 
+def floor(law: Law, theta: Mapping[str, float]) -> float:
+    """What the law approaches: its offsets, without any a factor in the predicted unit, else 0."""
+    plain = [c.name for c in law.constants if law.unit(c.name) == QUANTITY_UNITS[law.quantity]]
+    offsets = [c.name for c in law.constants if c.role == "offset"]
+    return sum(theta[name] for name in offsets or plain)
+
+
 def _by_role(law: Law) -> dict[str, float]:
-    theta = {c.name: {"offset": 1.7, "exponent": 0.3, "amplitude": 2.0}[c.role]
-             for c in law.constants}  # fmt: skip
-    typical = {s: float(np.sqrt(np.prod(SPANS[c]))) for s, c in law.variables.items()}
+    theta = {c.name: _typical(c, rank) for rank, c in enumerate(law.constants)}
+    middle = {s: float(np.sqrt(np.prod(SPANS[c]))) for s, c in law.variables.items()}
     scales = {
-        name: np.prod([typical[s] ** float(evaluate(p, theta)) for s, p in powers.items()])
+        name: np.prod([middle[s] ** float(evaluate(p, theta)) for s, p in powers.items()])
         for name, powers in law.dimensions.items()
     }
-    return {name: float(value * scales[name]) for name, value in theta.items()}
+    stated = {c.name for c in law.constants if _states_an_interval(c)}
+    return {n: float(v if n in stated else v * scales[n]) for n, v in theta.items()}
+
+
+def _typical(constant: Constant, rank: int) -> float:
+    """The middle of a stated interval, else by role; no two exponents are alike."""
+    if _states_an_interval(constant):
+        return sum(constant.bounds) / 2
+    return {"offset": 1.7, "exponent": 0.3 + 0.1 * rank, "amplitude": 2.0}[constant.role]
+
+
+def _states_an_interval(constant: Constant) -> bool:
+    return constant.bounds != Constant("", constant.role).bounds and np.isfinite(constant.bounds[1])
 
 
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=lambda law: law.key)

@@ -15,7 +15,7 @@ from scalewise.laws.formula import INPUT_COLUMNS, law_from_formula
 from scalewise.laws.identifiability import inseparable_constants
 from scalewise.laws.latex import latex, symbol_latex
 from scalewise.laws.law import Law
-from tests.laws.examples import every_law, every_theta, grid
+from tests.laws.examples import every_law, every_theta, floor, grid
 
 Theta = Mapping[str, float]
 
@@ -28,7 +28,10 @@ def test_its_gradient_matches_a_complex_step(law: Law, theta: Theta) -> None:
     for name in law.constant_names:
         # The step is relative: constants lie between 0.05 and 1e28.
         stepped = law.value({**theta, name: theta[name] * (1 + 1j * h)}, **inputs)
-        np.testing.assert_allclose(gradient[name] * theta[name], stepped.imag / h, rtol=1e-10)
+        rounding = 1e-15 * np.max(stepped.real)
+        np.testing.assert_allclose(
+            gradient[name] * theta[name], stepped.imag / h, rtol=1e-10, atol=rounding
+        )
 
 
 @every_theta
@@ -37,10 +40,10 @@ def test_its_derived_units_absorb_a_change_of_the_unit_of_any_input(
     law: Law, theta: Theta, factor: float
 ) -> None:
     inputs = grid(law)
-    assert law.is_unit_free
-    for symbol in law.variables:
-        moved = rescaled(theta, law.dimensions, {symbol: factor})
-        value = law.value(moved, **{**inputs, symbol: inputs[symbol] * factor})
+    assert law.is_unit_free == all(len(group) == 1 for group in law.unit_groups)
+    for group in law.unit_groups:
+        moved = rescaled(theta, law.dimensions, dict.fromkeys(group, factor))
+        value = law.value(moved, **{**inputs, **{s: inputs[s] * factor for s in group}})
         np.testing.assert_allclose(value, law.value(theta, **inputs), rtol=1e-10)
 
 
@@ -53,14 +56,16 @@ def test_it_is_finite_and_positive_and_more_of_anything_never_hurts(law: Law, th
     sign = 1.0 if law.quantity == "error" else -1.0  # error rises with the loss it depends on
     for symbol in law.variables:
         more = law.value(theta, **{**inputs, symbol: inputs[symbol] * 1.5})
-        assert (sign * (more - value) > 0).all()
+        # Rounding: what is worth nothing more, such as a hundredth epoch, leaves equal values.
+        assert (sign * (more - value) >= -1e-14 * value).all()
+        assert (sign * (more - value) > 0).any()
 
 
 @every_theta
-def test_it_approaches_its_offset_as_every_input_grows(law: Law, theta: Theta) -> None:
-    floor = sum(theta[c.name] for c in law.constants if c.role == "offset")
-    endless = law.value(theta, **dict.fromkeys(law.variables, 1e300))
-    assert endless == pytest.approx(floor, rel=1e-9, abs=1e-9)
+def test_it_approaches_its_floor_as_every_input_grows(law: Law, theta: Theta) -> None:
+    with np.errstate(over="ignore"):
+        endless = law.value(theta, **dict.fromkeys(law.variables, 1e300))
+    assert endless == pytest.approx(floor(law, theta), rel=1e-9, abs=1e-9)
 
 
 @every_theta
@@ -68,7 +73,7 @@ def test_written_as_a_users_formula_it_gives_the_same_values_and_roles(
     law: Law, theta: Theta
 ) -> None:
     inputs = grid(law)
-    again = law_from_formula(law.formula, law.variables)
+    again = law_from_formula(law.formula, law.variables, law.quantity)
     assert again.variables == law.variables
     assert again.quantity == law.quantity
     assert {c.name: c.role for c in again.constants} == {c.name: c.role for c in law.constants}
@@ -126,5 +131,7 @@ def test_titles_are_as_unique_as_keys() -> None:
 def test_the_catalogue_holds_the_laws_that_the_design_names() -> None:
     assert {
         "power", "kaplan-params", "kaplan-tokens", "kaplan-compute", "kaplan-overfit",
-        "kaplan-steps", "chinchilla", "overtraining", "error-exponential",
+        "kaplan-steps", "kaplan-critical-batch", "chinchilla", "overtraining", "coupled",
+        "data-constrained", "broken-flops", "saturating-tokens", "sigmoid-tokens",
+        "error-exponential", "error-sigmoid",
     } <= set(LAWS)  # fmt: skip

@@ -43,6 +43,13 @@ def test_a_formula_in_loss_predicts_error() -> None:
     }  # fmt: skip
 
 
+def test_what_a_formula_predicts_can_be_stated() -> None:
+    law = law_from_formula("B_star / loss**(1 / alpha_B)", quantity="critical_batch_tokens")
+    assert (law.quantity, law.default_objective) == ("critical_batch_tokens", "huber-log")
+    assert law.unit("B_star") == "tokens * loss**(1 / alpha_B)"
+    assert latex(law).startswith(r"B_{\mathrm{crit}}(\mathrm{loss}) = \frac{B_{*}}")
+
+
 def test_a_symbol_can_be_mapped_to_another_column() -> None:
     law = law_from_formula("E + A / N**alpha", {"N": "params_nonembed"})
     assert law.columns == ("params_nonembed",)
@@ -59,6 +66,10 @@ def test_a_symbol_can_be_mapped_to_another_column() -> None:
          {"N_c": "amplitude", "p": "exponent", "q": "exponent", "D_c": "amplitude"}),
         ("E + alpha * A / N**alpha", {"E": "offset", "A": "amplitude", "alpha": "exponent"}),
         ("E + A * exp(-D / D_c)", {"E": "offset", "A": "amplitude", "D_c": "amplitude"}),
+        ("E + A * exp(-D / (R * tokens_unique))",
+         {"E": "offset", "A": "amplitude", "R": "amplitude"}),
+        ("eps - a / (1 + exp(k * (loss - L0)))",
+         {"eps": "offset", "a": "amplitude", "k": "exponent", "L0": "exponent"}),
     ],
 )  # fmt: skip
 def test_roles_follow_from_where_a_constant_stands(text: str, expected: dict[str, str]) -> None:
@@ -75,6 +86,8 @@ def test_roles_follow_from_where_a_constant_stands(text: str, expected: dict[str
         ("E + alpha * A / N**alpha", "A", "nats/token * params**alpha"),
         ("sqrt(E**2 + A / N**a)", "A", "params**a"),
         ("E + (A / N + B / D)**g", "B", "tokens"),
+        ("E + A / min(N, (A / B)**(1 / a) * D)**a + B / D**a", "A", "nats/token * params**a"),
+        ("E + A / min(N, (A / B)**(1 / a) * D)**a + B / D**a", "B", "nats/token * tokens**a"),
     ],
 )
 def test_units_of_any_form_are_derived_and_absorb_a_change_of_unit(
@@ -85,7 +98,21 @@ def test_units_of_any_form_are_derived_and_absorb_a_change_of_unit(
     assert law.is_unit_free
 
 
-@pytest.mark.parametrize("text", ["E - k * log(N)", "E + A / (1 + N)**a", "E + A / N**(a * D)"])
+def test_inputs_that_are_compared_share_their_unit() -> None:
+    law = law_from_formula("E + A / N**a + B / min(D, tokens_unique)**b")
+    assert set(law.unit_groups) == {frozenset({"N"}), frozenset({"D", "tokens_unique"})}
+    assert not law.is_unit_free
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E - k * log(N)",
+        "E + A / (1 + N)**a",
+        "E + A / N**(a * D)",
+        "Q * exp(-e * log(D) * exp(-A * N**a))",
+    ],
+)
 def test_a_form_that_holds_in_one_unit_only_says_so(text: str) -> None:
     assert not law_from_formula(text).is_unit_free
 
@@ -117,6 +144,8 @@ def test_constants_that_no_data_could_tell_apart_are_refused_by_name(text: str, 
         "min(E + A / N**a, B / N**b)",
         "E + A * exp(-D / 1e11)",
         "E + A / N**a + B / D**b + G / (N**p * D**q)",
+        # The form of Farseer (arXiv:2506.10972), in which the exponent of D falls with N.
+        "S * exp(-s * N**q) + Q * exp(B / N**b) * exp(-e * log(D) * exp(-A * N**a))",
     ],
 )
 def test_unusual_but_sound_formulas_are_accepted(text: str) -> None:

@@ -94,6 +94,12 @@ def test_integer_counts_do_not_overflow() -> None:
         ("kaplan-steps", "S_c", "steps_min"),
         ("error-exponential", "k", "error"),
         ("error-exponential", "gamma", "loss**(-1)"),
+        ("error-sigmoid", "L0", "loss"),
+        ("coupled", "A", "params**alpha"),
+        ("broken-flops", "C_b", "flops"),
+        ("data-constrained", "B", "nats/token * tokens**alpha"),
+        ("data-constrained", "R_D", "1"),
+        ("kaplan-critical-batch", "B_star", "tokens * loss**(1 / alpha_B)"),
     ],
 )
 def test_units_follow_from_the_formula(key: str, name: str, unit: str) -> None:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from scalewise.report.card import Card
     from scalewise.runs.table import RunTable
 
-BUDGET = 1e15  # FLOP, some thirty times the largest run of the embedded example
+LARGER = 10.0  # the budget that is allocated, in budgets of the largest run
 
 
 def demo(*, live: bool, out: str, folder: str, workers: int, seed: int) -> Answer:
     """Walk through the whole job on real small runs that ship with the package.
 
     Checks the runs, scores every law by backtest, fits, forecasts the two largest models, which
-    were held out, beside what they reached, and allocates a larger budget. Everything is printed,
-    and written to one self-contained HTML page.
+    were held out, beside what they reached, and allocates ten times the compute of the largest.
+    Everything is printed, and written to one self-contained HTML page.
 
     --live trains a ladder of small models first, forecasts its largest before training it, and
     compares; this takes minutes, needs the extra 'train', and goes on where it was left.
@@ -80,7 +80,7 @@ def walk(table: RunTable, *, sizes: int, seed: int) -> tuple[list[Card], HeldOut
         *backtest_chapter(tested),
         *fit_chapter(forecast.result),
         *held_out_chapter(forecast),
-        *allocation_chapter(forecast.result, table, flops=BUDGET),
+        *allocation_chapter(forecast.result, table, flops=LARGER * forecast.split.max_target_flops),
     ]
     return cards, forecast
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalewise.cli.output import print_cards, tell
 from scalewise.cli.train import train_specs
@@ -17,20 +17,16 @@ if TYPE_CHECKING:
 
 def live_runs(folder: Path, *, workers: int, seed: int) -> RunTable:
     """The runs of the live ladder, the largest trained only after its forecast was shown."""
-    from scalewise.train.ladder import live_ladder
+    from scalewise.train.ladder import live_ladder, split_largest
 
-    *pilots, target = sorted(live_ladder(), key=_size)
+    pilots, targets = split_largest(live_ladder(), 1)
     tell(f"Training {len(pilots)} pilot runs into {folder}; interrupt at will, it resumes.")
     table = _trained(pilots, folder, workers=workers)
-    _show_forecast(table, target, seed=seed)
-    tell(f"Now training {target.run_id}, which the forecast has not seen.")
-    return _trained([*pilots, target], folder, workers=workers)
-
-
-def _size(spec: RunSpec) -> int:
-    from scalewise.core.counting import params
-
-    return params(spec.shape)
+    for target in targets:
+        _show_forecast(table, target, seed=seed)
+    names = ", ".join(target.run_id for target in targets)
+    tell(f"Now training {names}, which the forecast has not seen.")
+    return _trained([*pilots, *targets], folder, workers=workers)
 
 
 def _trained(specs: Sequence[RunSpec], folder: Path, *, workers: int) -> RunTable:
@@ -45,16 +41,18 @@ def _trained(specs: Sequence[RunSpec], folder: Path, *, workers: int) -> RunTabl
 
 def _show_forecast(table: RunTable, target: RunSpec, *, seed: int) -> None:
     """The forecast of the target, on stderr while nothing of it is trained."""
-    from scalewise.core.counting import params_nonembed
+    import numpy as np
+
+    from scalewise.core import counting
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import choose
     from scalewise.report.cards.prediction import prediction_card
 
-    given = {
-        "params": _size(target),
-        "params_nonembed": params_nonembed(target.shape),
-        "tokens": target.tokens,
+    given: dict[str, Any] = {
+        "params": counting.params(target.shape),
+        "params_nonembed": counting.params_nonembed(target.shape),
+        "tokens": np.asarray(target.token_budgets),
     }
     prediction = choose(table, policy=Policy(seed=seed)).predict(**given)
-    tell(f"Forecast of {target.run_id}, made before its training:\n")
+    tell(f"Forecast of {target.run_id}, made before its training:")
     print_cards([prediction_card(prediction, given)], to_stderr=True)

@@ -169,7 +169,9 @@ def _noise(residuals: Array, weights: Array, free: int) -> float:
     ignore a real tail.
     """
     kept = residuals[weights > 0]
-    scale = 1.4826 * float(np.median(np.abs(kept)))
+    # A robust fit passes through as many points as it has constants: those say nothing of noise.
+    passed = min(free, len(kept) - 1)
+    scale = 1.4826 * float(np.median(np.sort(np.abs(kept))[passed:]))
     if scale > 0:
         kept = np.clip(kept, -3 * scale, 3 * scale)
     degrees = max(len(kept) - free, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.records import atomic_write, to_json
-from scalewise.fit.objective import Objective
+from scalewise.fit.objective import Objective, objective_named
 from scalewise.fit.result import FitResult, FitStatus, Rival
 from scalewise.fit.search import Basin, Certificate
 from scalewise.laws.catalogue import published_named
-from scalewise.laws.law import Constant, Law, Source
+from scalewise.laws.law import QUANTITY_UNITS, Constant, Law, Source
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -195,7 +196,7 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         law=law,
         theta={name: float(record["theta"][name]) for name in law.constant_names},
         status=FitStatus[record["status"]],
-        objective=Objective(record["objective"][0], float(record["objective"][1])),
+        objective=_objective(*record["objective"]),
         objective_value=float(record["objective_value"]),
         certificate=Certificate(basins=basins, **certificate),
         points=int(record["points"]),
@@ -222,8 +223,14 @@ def _result(record: Mapping[str, Any]) -> FitResult:
     )
 
 
+def _objective(name: str, delta: float | str) -> Objective:
+    return replace(objective_named(name), delta=float(delta))
+
+
 def _law(record: Mapping[str, Any]) -> Law:
     source = record["source"]
+    if record["quantity"] not in QUANTITY_UNITS:
+        raise ValueError(f"quantity {record['quantity']!r}")
     return Law(
         key=str(record["key"]),
         title=str(record["title"]),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import ScalewiseError, UnfitDataError
+from scalewise.core.quantities import format_count
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult
 from scalewise.fit.search import QUICK
@@ -154,7 +155,7 @@ def split_at(table: RunTable, size: float) -> Split:
     fitted = table.where(f"{column} <= {size!r}")
     held_out = table.where(f"{column} > {size!r}")
     return Split(
-        label=f"{column} up to {size:.4g}",
+        label=f"{column} up to {format_count(size)}",
         fitted=fitted,
         held_out=held_out,
         max_fitted_flops=_most_flops(fitted),

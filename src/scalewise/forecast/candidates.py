@@ -64,8 +64,13 @@ def on_count(law: Law, column: str) -> Law:
     return replace(law, key=f"{law.key}@{column}", variables=variables, published=())
 
 
+def parameter_count(law: Law) -> str:
+    """The parameter count that a law uses, empty if it uses none."""
+    return next((column for column in law.columns if column in _COUNTS), "")
+
+
 def _on_each_count(law: Law, table: RunTable) -> tuple[Law, ...]:
-    if not set(law.columns) & set(_COUNTS):
+    if not parameter_count(law):
         return (law,)
     return tuple(on_count(law, column) for column in _COUNTS if table.has(column))
 

@@ -34,6 +34,7 @@ from scalewise.forecast.backtest import (
     score_laws,
     splits_by_size,
 )
+from scalewise.forecast.candidates import parameter_count
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
 
@@ -46,6 +47,8 @@ _WORST_RATIO = 2.5
 # the weight of so many splits. Intervals from few runs are known to be too narrow.
 _PRIOR_SPLITS, _PRIOR_RATIO = 2.0, 1.5
 UNTESTED_SPREAD = 1.5
+_PLAINLY_WORSE = 6.0  # times the noise around the best law
+_NEAR_TIE = 1.2  # squared errors within this ratio are no reason to leave the usual count
 _Z90 = 1.6449
 
 
@@ -158,7 +161,7 @@ def combine(
     bootstrap: int,
 ) -> FitResult:
     """Fit the laws that did well to the whole table and let them share in predictions."""
-    shares = law_weights(scores)
+    shares = law_weights(on_one_count(laws, scores))
     if not shares:
         raise UnfitDataError(
             "No law could be fitted to every part of these runs: "
@@ -185,11 +188,39 @@ def combine(
     return replace(result, warnings=(*result.warnings, note))
 
 
+def on_one_count(laws: Sequence[Law], scores: Sequence[LawScore]) -> tuple[LawScore, ...]:
+    """The scores of laws that share the parameter count that did best.
+
+    A combination asks for each of its inputs; one that mixed total and non-embedding params could
+    only be asked by someone who knows both.
+    """
+    squared = {s.law: _squared_error(s) for s in scores if s.points}
+    kept = _of_best_count([law for law in laws if law.key in squared], squared)
+    return tuple(s for s in scores if s.law in kept)
+
+
+def _of_best_count(laws: Sequence[Law], squared: Mapping[str, float]) -> set[str]:
+    """Keys of the laws on the parameter count of the best law; total params at a near tie."""
+    least: dict[str, float] = {}
+    for law in laws:
+        count = parameter_count(law)
+        least[count] = min(squared[law.key], least.get(count, np.inf))
+    ranked = {c: v * (1.0 if c == "params" else _NEAR_TIE) for c, v in least.items() if c}
+    if not ranked:
+        return {law.key for law in laws}
+    best = min(ranked, key=lambda count: ranked[count])
+    # Laws in flops alone go with total params, from which 6 N D gives the flops.
+    wanted = {best, ""} if best == "params" else {best}
+    return {law.key for law in laws if parameter_count(law) in wanted}
+
+
+def _squared_error(score: LawScore) -> float:
+    return float(np.mean(np.log1p(score.errors) ** 2))
+
+
 def law_weights(scores: Sequence[LawScore]) -> dict[str, float]:
     """Inverse mean squared held-out log error, with laws far behind the best left out."""
-    return _inverse_square(
-        {s.law: float(np.mean(np.log1p(s.errors) ** 2)) for s in scores if s.points}
-    )
+    return _inverse_square({s.law: _squared_error(s) for s in scores if s.points})
 
 
 def _inverse_square(squared: Mapping[str, float]) -> dict[str, float]:
@@ -253,7 +284,11 @@ def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult
 def _untested(
     table: RunTable, laws: Sequence[Law], reason: str, policy: Policy, *, bootstrap: int
 ) -> FitResult:
-    """The laws combined by how closely they fit, for want of sizes to test them on."""
+    """The laws in equal parts, for want of sizes to test them on.
+
+    Closeness of fit only rules out what plainly does not describe the runs: the law that fits
+    few sizes best is often the one that extrapolates worst.
+    """
     fitted = [(law, _attempt(law, table, policy, bootstrap=bootstrap)) for law in laws]
     usable = {law.key: result for law, result in fitted if result is not None}
     if not usable:
@@ -261,8 +296,12 @@ def _untested(
             f"None of {', '.join(law.key for law in laws)} is determined by these runs. {reason}",
             hint="Add runs of other sizes or token budgets.",
         )
-    shares = _inverse_square({key: result.noise**2 for key, result in usable.items()})
-    result = _combined([(share, usable[key]) for key, share in shares.items()], UNTESTED_SPREAD)
+    squared = {key: result.noise**2 for key, result in usable.items()}
+    near = [k for k, v in squared.items() if v <= _PLAINLY_WORSE**2 * min(squared.values())]
+    kept = _of_best_count([usable[key].law for key in near], squared)
+    result = _combined(
+        [(1.0 / len(kept), usable[key]) for key in near if key in kept], UNTESTED_SPREAD
+    )
     note = f"Untested: {reason} Intervals are widened by {UNTESTED_SPREAD:g} on principle."
     return replace(result, warnings=(*result.warnings, note))
 

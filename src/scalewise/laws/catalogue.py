@@ -11,12 +11,17 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from scalewise.core.errors import LawError
+from scalewise.laws.broken import BROKEN_COMPUTE
 from scalewise.laws.chinchilla import CHINCHILLA
+from scalewise.laws.coupled import COUPLED
+from scalewise.laws.downstream import ERROR_SIGMOID
 from scalewise.laws.formula import law_from_formula
 from scalewise.laws.gadre import GADRE_LAWS
 from scalewise.laws.kaplan import KAPLAN_LAWS
 from scalewise.laws.law import Law, Published
+from scalewise.laws.muennighoff import DATA_CONSTRAINED
 from scalewise.laws.power import POWER_LAWS
+from scalewise.laws.saturating import SATURATING_LAWS
 
 # A bare word, perhaps with hyphens: 'kaplan-params' is a key, not a difference of two constants.
 _KEY = re.compile(r"[A-Za-z][\w-]*")
@@ -40,7 +45,17 @@ def catalogue(*laws: Law) -> Mapping[str, Law]:
     return MappingProxyType({law.key: law for law in laws})
 
 
-LAWS: Mapping[str, Law] = catalogue(*POWER_LAWS, *KAPLAN_LAWS, CHINCHILLA, *GADRE_LAWS)
+LAWS: Mapping[str, Law] = catalogue(
+    *POWER_LAWS,
+    BROKEN_COMPUTE,
+    *SATURATING_LAWS,
+    *KAPLAN_LAWS,
+    CHINCHILLA,
+    COUPLED,
+    DATA_CONSTRAINED,
+    *GADRE_LAWS,
+    ERROR_SIGMOID,
+)
 
 PUBLISHED: Mapping[str, tuple[Law, Published]] = MappingProxyType(
     {published.key: (law, published) for law in LAWS.values() for published in law.published}

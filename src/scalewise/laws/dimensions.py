@@ -47,7 +47,7 @@ def carriers(expression: Expression, variables: frozenset[str]) -> frozenset[str
 @lru_cache(maxsize=256)
 def _all_dimensions(expression: Expression, variables: frozenset[str]) -> Mapping[str, Dimension]:
     search = _Search(variables, names_in_exponents(expression) - variables)
-    search.require(expression, {_PREDICTION: _ONE})
+    search.run(expression, {_PREDICTION: _ONE})
     constants = sorted(expression.names - variables)
     return {name: search.found.get(name, _NONE) for name in constants}
 
@@ -60,7 +60,7 @@ def names_in_exponents(expression: Expression) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def is_unit_free(expression: Expression, variables: frozenset[str]) -> bool:
-    """Whether constants can absorb every change of unit of the inputs.
+    """Whether constants can absorb every change of unit of each input alone.
 
     True for ``E + A / N**alpha``; false for ``E - k * log(N)``, which holds in one unit of N only.
     Decided by trying: each input is rescaled, each constant by its derived unit.
@@ -79,6 +79,23 @@ def is_unit_free(expression: Expression, variables: frozenset[str]) -> bool:
             if not np.allclose(before, after, rtol=1e-9, equal_nan=True):
                 return False
     return True
+
+
+def unit_groups(expression: Expression, variables: frozenset[str]) -> tuple[frozenset[str], ...]:
+    """The variables, those together that must be counted in one unit.
+
+    >>> from scalewise.core.expression import parse
+    >>> groups = unit_groups(parse("A / N**a + B / min(D, U)**b"), frozenset("NDU"))
+    >>> [sorted(group) for group in groups]
+    [['D', 'U'], ['N']]
+    """
+    group = {name: frozenset({name}) for name in sorted(variables)}
+    for node in walk(expression):
+        names = [part.name for part in node.parts if part.name in variables]
+        if node.kind in ("+", "-", "min", "max") and len(names) == len(node.parts):
+            together = frozenset().union(*(group[name] for name in names))
+            group.update(dict.fromkeys(together, together))
+    return tuple(dict.fromkeys(group.values()))
 
 
 def rescaled(
@@ -106,6 +123,13 @@ class _Search:
     variables: frozenset[str]
     pure: frozenset[str]  # constants that stand in an exponent somewhere
     found: dict[str, Dimension] = field(default_factory=dict)
+    later: list[tuple[Expression, Dimension]] = field(default_factory=list)
+
+    def run(self, node: Expression, wanted: Dimension) -> None:
+        """Note what every constant of a formula must carry for it to have ``wanted``."""
+        self.require(node, wanted)
+        while self.later:
+            self.require(*self.later.pop(0))
 
     def require(self, node: Expression, wanted: Dimension) -> None:
         """Note what the constants below ``node`` must carry for it to have ``wanted``."""
@@ -133,7 +157,8 @@ class _Search:
             if known is None:
                 free.append((factor, sign))
                 continue
-            self.require(factor, known)
+            # The constant in front of a factor may stand inside it again: name it first.
+            self.later.append((factor, known))
             remaining = _added(remaining, known if sign < 0 else _negated(known))
         # The first bare constant takes the unit; every other factor must be dimensionless.
         free.sort(key=lambda item: (item[0].kind != "name", item[0].kind != "**"))

@@ -14,7 +14,7 @@ from scalewise.core.errors import FormulaError
 from scalewise.core.expression import Expression, parse, render, walk
 from scalewise.laws.dimensions import constant_dimensions, names_in_exponents
 from scalewise.laws.identifiability import inseparable_constants
-from scalewise.laws.law import Constant, Law, Role
+from scalewise.laws.law import Constant, Law, Quantity, Role
 from scalewise.laws.linearity import linear_names
 
 MAX_CONSTANTS = 12
@@ -51,13 +51,15 @@ _NO_INPUT = ("error", "accuracy", "train_loss", "perplexity", "bits_per_byte", "
              "schedule", "status", "is_final", "is_annealed", "flop_rule")  # fmt: skip
 
 
-def law_from_formula(text: str, variables: Mapping[str, str] | None = None) -> Law:
+def law_from_formula(
+    text: str, variables: Mapping[str, str] | None = None, quantity: Quantity | None = None
+) -> Law:
     """A law from its formula.
 
     ``variables`` maps symbols to columns where the defaults (N, D, C and column names) do not
-    serve, such as ``{"N": "params_nonembed"}``; then it names every input. A formula in ``loss``
-    predicts ``error``, any other predicts ``loss``. Constants in an exponent become exponents,
-    bare added ones offsets, the rest amplitudes.
+    serve, such as ``{"N": "params_nonembed"}``; then it names every input. Unless ``quantity``
+    says otherwise, a formula in ``loss`` predicts ``error``, any other predicts ``loss``.
+    Constants in an exponent become exponents, bare added ones offsets, the rest amplitudes.
 
     Raises FormulaError for anything that is not a law with one to twelve separable constants.
 
@@ -69,16 +71,16 @@ def law_from_formula(text: str, variables: Mapping[str, str] | None = None) -> L
     inputs = _inputs(expression, variables)
     names = _in_order(expression, excluded=frozenset(inputs))
     _check_symbols(text, inputs, names)
-    predicts_error = "loss" in inputs.values()
+    predicted = quantity or ("error" if "loss" in inputs.values() else "loss")
     law = Law(
         key=render(expression),
         title="A formula of your own",
         formula=render(expression),
         variables=inputs,
         constants=tuple(Constant(n, _role(n, expression, inputs)) for n in names),
-        quantity="error" if predicts_error else "loss",
+        quantity=predicted,
         use_when="You know a form that the catalogue lacks; backtest it against the others.",
-        default_objective="ls" if predicts_error else "huber-log",
+        default_objective="ls" if predicted == "error" else "huber-log",
     )
     inseparable = inseparable_constants(law)
     if inseparable:
@@ -139,7 +141,7 @@ def _role(name: str, expression: Expression, inputs: Mapping[str, str]) -> Role:
     unit = constant_dimensions(expression, frozenset(inputs))[name]
     in_exp = any(name in node.names for node in walk(expression) if node.kind == "exp")
     # A scale such as D_c in exp(-D / D_c) may have any size; a rate per nat is of order one.
-    if in_exp and {inputs[symbol] for symbol in unit} <= {"loss"}:
+    if in_exp and {inputs[symbol] for symbol in unit} == {"loss"}:
         return "exponent"
     mentions = sum(node.name == name for node in walk(expression) if node.kind == "name")
     if mentions == 1 and name in _added_bare(expression) & linear_names(

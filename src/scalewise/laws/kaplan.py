@@ -1,4 +1,4 @@
-"""Kaplan et al. 2020: laws without a floor, in non-embedding parameters.
+"""Kaplan et al. 2020: laws without a floor, in non-embedding parameters, and the critical batch.
 
 The paper prints three sets of constants (appendix A, and the joint fits of tables 2 and 3). They
 are kept apart by name here: N_c and alpha_N of different sets must never be mixed. All are for
@@ -141,4 +141,42 @@ KAPLAN_STEPS = Law(
     ),
 )
 
-KAPLAN_LAWS = (KAPLAN_PARAMS, KAPLAN_TOKENS, KAPLAN_COMPUTE, KAPLAN_OVERFIT, KAPLAN_STEPS)
+KAPLAN_CRITICAL_BATCH = Law(
+    key="kaplan-critical-batch",
+    title="Kaplan B_crit(L): critical batch by loss",
+    formula="B_star / L**(1 / alpha_B)",
+    variables={"L": "loss"},
+    constants=(
+        Constant("B_star", "amplitude", "critical batch at a loss of 1 nat/token"),
+        Constant("alpha_B", "exponent", "how slowly the critical batch grows as loss falls"),
+    ),
+    source=_source("eqs. 1.4 and 5.3"),
+    published=(
+        Published(
+            key="kaplan2020-critical-batch-appendix-a",
+            theta={"B_star": 2.1e8, "alpha_B": 0.21},
+            source=_source("appendix A"),
+            note="measured at train losses from 10 to 3; doubles per 13 % fall in loss",
+        ),
+        Published(
+            key="kaplan2020-critical-batch-text",
+            theta={"B_star": 2e8, "alpha_B": 0.21},
+            source=_source("eq. 1.4"),
+            note="B_star rounded further than in appendix A",
+        ),
+    ),
+    quantity="critical_batch_tokens",
+    use_when=(
+        "Batch scans to several losses have given a critical batch at each, and a batch must be "
+        "chosen at another loss of the same set-up."
+    ),
+)
+
+KAPLAN_LAWS = (
+    KAPLAN_PARAMS,
+    KAPLAN_TOKENS,
+    KAPLAN_COMPUTE,
+    KAPLAN_OVERFIT,
+    KAPLAN_STEPS,
+    KAPLAN_CRITICAL_BATCH,
+)

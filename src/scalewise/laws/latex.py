@@ -6,9 +6,10 @@ Only commands that both LaTeX and matplotlib's mathtext know.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from scalewise.core.expression import Expression, precedence
-from scalewise.laws.law import Law
+from scalewise.laws.law import Law, Quantity
 
 _GREEK = (
     "alpha", "beta", "gamma", "delta", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
@@ -16,7 +17,11 @@ _GREEK = (
     "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
 )  # fmt: skip
 _NAMES = {"eps": r"\varepsilon", "epsilon": r"\varepsilon"} | {g: rf"\{g}" for g in _GREEK}
-_QUANTITIES = {"loss": "L", "error": r"\mathrm{Err}"}
+_QUANTITIES: Mapping[Quantity, str] = {
+    "loss": "L",
+    "error": r"\mathrm{Err}",
+    "critical_batch_tokens": r"B_{\mathrm{crit}}",
+}
 
 
 def latex(law: Law) -> str:
@@ -33,10 +38,12 @@ def latex(law: Law) -> str:
 def symbol_latex(name: str) -> str:
     r"""One symbol; a number at its end, or what follows its underscore, becomes an index.
 
-    >>> print(symbol_latex("alpha_N"), symbol_latex("A2"), symbol_latex("tokens_per_param"))
-    \alpha_{N} A_{2} \mathrm{tokens\_per\_param}
+    >>> print(symbol_latex("alpha_N"), symbol_latex("B_star"), symbol_latex("tokens_per_param"))
+    \alpha_{N} B_{*} \mathrm{tokens\_per\_param}
     """
     stem, _, index = re.sub(r"^([A-Za-z]+)(\d+)$", r"\1_\2", name).partition("_")
+    if index == "star":
+        return f"{_letters(stem)}_{{*}}"
     if "_" in index or (len(stem) > 1 and stem not in _NAMES):
         return _upright(name)
     return _letters(stem) + (f"_{{{_letters(index)}}}" if index else "")

@@ -10,15 +10,25 @@ import numpy as np
 
 from scalewise.core.errors import LawError
 from scalewise.core.expression import Expression, as_float, parse, program
-from scalewise.laws.dimensions import carriers, constant_dimensions, is_unit_free, render_unit
+from scalewise.laws.dimensions import (
+    carriers,
+    constant_dimensions,
+    is_unit_free,
+    render_unit,
+    unit_groups,
+)
 from scalewise.laws.linearity import linear_names
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Theta = Mapping[str, Any]
-Quantity = Literal["loss", "error"]
+Quantity = Literal["loss", "error", "critical_batch_tokens"]
 Role = Literal["offset", "amplitude", "exponent"]
 
-QUANTITY_UNITS: Mapping[Quantity, str] = {"loss": "nats/token", "error": "error"}
+QUANTITY_UNITS: Mapping[Quantity, str] = {
+    "loss": "nats/token",
+    "error": "error",
+    "critical_batch_tokens": "tokens",
+}
 
 _DEFAULT_BOUNDS: Mapping[Role, tuple[float, float]] = {
     "offset": (0.0, float("inf")),
@@ -202,11 +212,17 @@ class Law:
 
     @property
     def is_unit_free(self) -> bool:
-        """Whether constants absorb every change of unit of the inputs, by ``dimensions``.
+        """Whether constants absorb a change of unit of each input alone, by ``dimensions``.
 
-        False only for formulas such as ``E - k * log(N)``, which hold in one unit of N.
+        False for formulas such as ``E - k * log(N)``, which hold in one unit of N, and for those
+        in which two inputs share one, see ``unit_groups``.
         """
         return is_unit_free(self.expression, frozenset(self.variables))
+
+    @property
+    def unit_groups(self) -> tuple[frozenset[str], ...]:
+        """The variables, those together that must be counted in one unit, as in ``min(D, U)``."""
+        return unit_groups(self.expression, frozenset(self.variables))
 
     @property
     def linear(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from scalewise.report.formats import as_ascii, clean, listed, table_cells
 WIDTH = 100
 _LEAST_WIDTH = 40
 _GAP = "  "
+_LONGEST_WORD = 24  # that is kept whole
 _LEAST_TEXT = 12  # a column of words is never squeezed below this
 _BOLD, _YELLOW, _DIM, _RESET = "\x1b[1m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
@@ -123,7 +124,9 @@ def _widths(table: Table, heads: list[str], cells: list[list[str]], room: int) -
     narrowest = [max(b, h) for b, h in zip(body, least_head, strict=True)]
     for j, column in enumerate(table.columns):
         if column.format in TEXTUAL:
-            narrowest[j] = min(narrowest[j], max(_LEAST_TEXT, least_head[j]))
+            words = (len(word) for row in cells for word in row[j].split(" "))
+            longest = min(max(words, default=0), _LONGEST_WORD)
+            narrowest[j] = min(narrowest[j], max(_LEAST_TEXT, longest, least_head[j]))
     over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
     while over > 0:
         slack = [w - n for w, n in zip(widths, narrowest, strict=True)]

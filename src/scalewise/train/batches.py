@@ -45,7 +45,9 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tokens:
 class Batches:
     """The batch of any step: windows in the order of their epoch's permutation."""
 
-    def __init__(self, tokens: Tokens, *, context_length: int, batch_tokens: int, seed: int):
+    def __init__(
+        self, tokens: Tokens, *, context_length: int, batch_tokens: int, seed: int
+    ) -> None:
         self.windows = Windows(tokens, context_length)
         self._per_batch = batch_tokens // context_length
         self._seed = seed

@@ -69,9 +69,9 @@ def wall_seconds(costs: Sequence[RunCost], workers: int) -> float:
 
 # One update took 4.2, 6.5, 11.5, 29 and 46 ms at widths 16 to 176 with two layers and 512 tokens
 # on the reference core. Three terms describe them: calls, element-wise passes, matrix products.
-SECONDS_PER_LAYER_CALL = 1.0e-3
-SECONDS_PER_LAYER_ELEMENT = 2.5e-8  # tokens * d_model
-SECONDS_PER_FLOP = 1 / 80e9
+SECONDS_PER_LAYER = 3e-4
+SECONDS_PER_ELEMENT = 1.93e-8
+SECONDS_PER_FLOP = 1 / 63e9
 SECONDS_OF_START = 4.0  # spawning a process and importing torch
 
 
@@ -79,8 +79,8 @@ def step_seconds(spec: RunSpec) -> float:
     """CPU seconds of one update on the reference core."""
     shape, tokens = spec.shape, spec.batch_tokens
     return (
-        SECONDS_PER_LAYER_CALL * (shape.n_layer + 1)
-        + SECONDS_PER_LAYER_ELEMENT * tokens * (shape.n_layer * shape.d_model + shape.vocab_size)
+        SECONDS_PER_LAYER * (shape.n_layer + 1)
+        + SECONDS_PER_ELEMENT * tokens * (shape.n_layer * shape.d_model + shape.vocab_size)
         + SECONDS_PER_FLOP * tokens * flops_per_token(shape, "exact")
     )
 

@@ -121,9 +121,7 @@ def _train_inline(pending: Sequence[RunSpec], settings: Settings, note: OnProgre
 
 def _check(specs: Sequence[RunSpec], executor: str, workers: int) -> None:
     if executor not in EXECUTORS:
-        raise UsageError(
-            f"No executor named {executor!r}.", hint=f"Known: {', '.join(EXECUTORS)}."
-        )
+        raise UsageError(f"No executor named {executor!r}.", hint=f"Known: {', '.join(EXECUTORS)}.")
     if workers < 1:
         raise UsageError(f"workers={workers}; it takes at least 1.", hint="Use workers=1.")
     if not specs:

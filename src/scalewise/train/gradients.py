@@ -1,6 +1,6 @@
 """Four operations whose gradients are written out, because eager autograd takes detours.
 
-Each gives the values of the PyTorch operation named in its docstring, with fewer passes over
+Values are those of the PyTorch operations that the docstrings name, with fewer passes over
 memory backward; together they save a sixth of a small model's step on a CPU.
 """
 
@@ -12,9 +12,27 @@ import torch
 from torch import Tensor
 
 
-class SquaredRelu(torch.autograd.Function):
-    """``relu(u).square()``: better than GELU (So et al. 2021, Primer) at a quarter of its time."""
+def squared_relu(u: Tensor) -> Tensor:
+    """max(0, u)**2: better than GELU (So et al. 2021, Primer) at a quarter of its time."""
+    return _SquaredRelu.apply(u)  # type: ignore[no-untyped-call]
 
+
+def rms_norm(x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
+    """``functional.rms_norm(x, (D,), gain, epsilon)`` for x (rows, D) and gain (D,)."""
+    return _RmsNorm.apply(x, gain, epsilon)  # type: ignore[no-untyped-call]
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """``functional.cross_entropy(logits, targets)`` for logits (rows, V), targets (rows,)."""
+    return _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
+
+
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn pairs of neighbouring dimensions of x (..., T, C) by complex ``turns`` (T, C/2)."""
+    return _Rotate.apply(x, turns)  # type: ignore[no-untyped-call]
+
+
+class _SquaredRelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor) -> Tensor:
         """Keep the rectified input: it is all that the gradient needs."""
@@ -29,9 +47,7 @@ class SquaredRelu(torch.autograd.Function):
         return (grads[0] * positive).mul_(2.0)
 
 
-class RmsNorm(torch.autograd.Function):
-    """``functional.rms_norm(x, (D,), gain, epsilon)`` for x (rows, D) and gain (D,)."""
-
+class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
         """Keep the normalised rows and the inverse root mean square of each."""
@@ -51,9 +67,7 @@ class RmsNorm(torch.autograd.Function):
         return along_x, weighted.sum(0), None
 
 
-class CrossEntropy(torch.autograd.Function):
-    """``functional.cross_entropy(logits, targets)`` for logits (rows, V) and targets (rows,)."""
-
+class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         """Keep the log-probabilities."""
@@ -72,9 +86,7 @@ class CrossEntropy(torch.autograd.Function):
         return p.to(ctx.dtype), None
 
 
-class Rotate(torch.autograd.Function):
-    """Turn pairs of neighbouring dimensions of x (..., T, C) by complex ``turns`` (T, C/2)."""
-
+class _Rotate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, turns: Tensor) -> Tensor:
         """Multiply by cos + i sin."""
@@ -89,7 +101,7 @@ class Rotate(torch.autograd.Function):
 
 
 def _turned(x: Tensor, turns: Tensor) -> Tensor:
-    pairs = x.float().unflatten(-1, (-1, 2))
+    pairs = x.float().reshape(*x.shape[:-1], -1, 2)
     if pairs.stride(-1) != 1:
         pairs = pairs.contiguous()
     turned = torch.view_as_complex(pairs) * turns

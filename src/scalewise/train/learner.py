@@ -16,7 +16,7 @@ from scalewise.train.batches import Tokens
 from scalewise.train.model import GROUPS, Group, Transformer, initial_weights
 from scalewise.train.shape import BASE_WIDTH
 
-CHUNK_TOKENS = 8192  # evaluation works through the validation set in pieces that fit the cache
+CHUNK_TOKENS = 2048  # evaluation works in pieces that fit the cache; larger ones are no faster
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -74,9 +74,7 @@ class Learner:
         """One optimizer update; never waits for the device."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
-        ):
+        with self._precision():
             loss = self._model.loss(self._flat, self._sent(inputs), self._sent(targets))
         grads = torch.autograd.grad(loss, self._leaves)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
@@ -100,19 +98,21 @@ class Learner:
     def losses(self, inputs: Tokens, targets: Tokens) -> Tokens:
         """Cross-entropy of every token, in nats, shape (windows, T)."""
         per_chunk = max(1, CHUNK_TOKENS // inputs.shape[1])
-        pieces = []
+        losses = np.empty(inputs.shape, np.float32)
         for start in range(0, len(inputs), per_chunk):
             chunk = inputs[start : start + per_chunk]
             wanted = targets[start * inputs.shape[1] :][: chunk.size]
-            with torch.autocast(
-                self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
-            ):
+            with self._precision():
                 logits = self._model.logits(self._flat, self._sent(chunk))
             piece = torch.nn.functional.cross_entropy(
                 logits.float(), self._sent(wanted), reduction="none"
             )
-            pieces.append(piece.cpu().numpy())
-        return np.concatenate(pieces).reshape(inputs.shape)
+            losses[start : start + per_chunk] = piece.cpu().numpy().reshape(chunk.shape)
+        return losses
+
+    def _precision(self) -> torch.autocast:
+        is_bf16 = self._spec.precision == "bf16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=is_bf16)
 
     def _sent(self, tokens: Tokens) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)

@@ -7,7 +7,6 @@ B sequences, T positions, H heads, K key-value heads, C head size, D width, F ML
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from torch.nn import functional
 
 from scalewise.core.errors import UsageError
 from scalewise.core.shape import ModelShape
-from scalewise.train.gradients import CrossEntropy, RmsNorm, Rotate, SquaredRelu
+from scalewise.train.gradients import cross_entropy, rms_norm, rotate, squared_relu
 
 Group = Literal["hidden", "embedding", "gain"]
 GROUPS: tuple[Group, ...] = ("hidden", "embedding", "gain")
@@ -112,7 +111,9 @@ class Transformer:
         """Views of the flat buffers, shaped and named; gradients flow back into the buffers."""
         views: dict[str, Tensor] = {}
         for group, slots in self._layout.items():
-            pieces = flat[group].split([prod(slot.size) for slot in slots]) if slots else ()
+            if not slots:
+                continue
+            pieces = flat[group].split_with_sizes([prod(slot.size) for slot in slots])
             views |= {
                 slot.name: piece.view(slot.size) for slot, piece in zip(slots, pieces, strict=True)
             }
@@ -136,8 +137,7 @@ class Transformer:
 
     def loss(self, flat: dict[Group, Tensor], tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats/token; tokens (B, T), targets (B*T,)."""
-        loss: Tensor = CrossEntropy.apply(self.logits(flat, tokens), targets)
-        return loss
+        return cross_entropy(self.logits(flat, tokens), targets)
 
     def _norm(self, x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
         width = (self.shape.d_model,)
@@ -146,17 +146,16 @@ class Transformer:
             return functional.layer_norm(x, width, gain, bias, NORM_EPSILON)
         if self.shape.norm == "none":
             return functional.rms_norm(x, width, None, NORM_EPSILON)
-        normed: Tensor = RmsNorm.apply(x, w[f"{name}.weight"], NORM_EPSILON)
-        return normed
+        return rms_norm(x, w[f"{name}.weight"], NORM_EPSILON)
 
     def _attend(self, x: Tensor, w: dict[str, Tensor], layer: str, B: int, T: int) -> Tensor:
         shape = self.shape
         H, K, C = shape.n_head, shape.n_kv_head, shape.d_head
         qkv = functional.linear(x, w[f"{layer}.qkv.weight"], w.get(f"{layer}.qkv.bias"))
-        q_and_k, v = qkv.view(B, T, H + 2 * K, C).transpose(1, 2).split((H + K, K), dim=1)
+        q_and_k, v = qkv.view(B, T, H + 2 * K, C).transpose(1, 2).split_with_sizes([H + K, K], 1)
         if self._rotation is not None:
-            q_and_k = Rotate.apply(q_and_k, self._rotation[:T])
-        q, k = q_and_k.split((H, K), dim=1)
+            q_and_k = rotate(q_and_k, self._rotation[:T])
+        q, k = q_and_k.split_with_sizes([H, K], 1)
         if K < H:
             k, v = (z.repeat_interleave(H // K, dim=1) for z in (k, v))
         y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -170,13 +169,13 @@ class Transformer:
             gate, up = u.chunk(2, dim=1)
             u = functional.silu(gate) * up
         else:
-            u = SquaredRelu.apply(u)
+            u = squared_relu(u)
         name = f"{layer}.mlp_out"
         return functional.linear(u, w[f"{name}.weight"], w.get(f"{name}.bias"))
 
 
 def _rotation(shape: ModelShape, device: torch.device) -> Tensor:
-    """cos + i sin of each position's angles, (T, C/2)."""
+    """Angles of each position as cos + i sin, (T, C/2)."""
     if shape.d_head % 2:
         raise UsageError(
             f"d_head={shape.d_head} is odd; rotary positions turn pairs of dimensions.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -126,17 +127,19 @@ def _edges(interval: Interval) -> tuple[float | None, float | None]:
 
 
 def _conclusion(allocation: Allocation, level: str, reach: str) -> str:
-    def told(interval: Interval, write: Any) -> str:
+    def told(interval: Interval, write: Callable[[float], str]) -> str:
         if not interval.low < interval.high:
-            return f"{write(interval.value)} (no interval known)"
+            return write(interval.value)
         return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"
 
+    known = allocation.loss.low < allocation.loss.high
     return (
         f"{format_flops(allocation.flops)} FLOP are best spent on "
         f"{told(allocation.params, format_count)} {allocation.size} and "
         f"{told(allocation.tokens, format_count)} tokens, "
         f"{told(allocation.tokens_per_param, lambda v: number(v, 3))} tokens per param, to reach "
-        f"{told(allocation.loss, lambda v: f'{v:.4f}')} nats/token; {level} intervals, {reach}."
+        f"{told(allocation.loss, lambda v: f'{v:.4f}')} nats/token; "
+        f"{f'{level} intervals' if known else 'no intervals known'}, {reach}."
     )
 
 

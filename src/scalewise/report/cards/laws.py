@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from scalewise.laws.law import Law
+from scalewise.laws.law import Law, Published
 from scalewise.report.card import Card, Cell, Column, Fact, Table
-from scalewise.report.formats import counted
+from scalewise.report.formats import counted, number
 
 
 def laws_card(laws: Iterable[Law] | Mapping[str, Law]) -> Card:
@@ -39,15 +39,13 @@ def law_card(law: Law) -> Card:
     columns = [
         Column("constant", format="code"), Column("unit"), Column("role"), Column("meaning"),
         Column("lower bound", format="number"), Column("upper bound", format="number"),
-        *(Column(published.key, format="number") for published in law.published),
     ]  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for constant in law.constants:
-        values = [float(published.theta[constant.name]) for published in law.published]
-        rows.append((
-            constant.name, law.unit(constant.name), constant.role, constant.meaning,
-            *(float(bound) for bound in constant.bounds), *values,
-        ))  # fmt: skip
+        bounds = (float(bound) for bound in constant.bounds)
+        rows.append(
+            (constant.name, law.unit(constant.name), constant.role, constant.meaning, *bounds)
+        )
     inputs = ", ".join(f"{symbol} = {column}" for symbol, column in law.variables.items())
     facts = [
         Fact("key", law.key, "code"),
@@ -55,7 +53,7 @@ def law_card(law: Law) -> Card:
         Fact("inputs", inputs),
         Fact("use when", law.use_when or "not stated"),
         Fact("source", _source(law)),
-        *(Fact(p.key, "; ".join(x for x in (str(p.source), p.note) if x)) for p in law.published),
+        *(Fact(p.key, _published(p)) for p in law.published),
     ]
     sets = counted(len(law.published), "published set")
     return Card(
@@ -68,6 +66,11 @@ def law_card(law: Law) -> Card:
         if law.is_unit_free
         else ("The constants hold in one unit of the inputs only: rescaling changes the law.",),
     )
+
+
+def _published(published: Published) -> str:
+    values = ", ".join(f"{name} = {number(value)}" for name, value in published.theta.items())
+    return "; ".join(part for part in (values, str(published.source), published.note) if part)
 
 
 def _source(law: Law) -> str:

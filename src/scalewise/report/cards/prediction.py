@@ -32,11 +32,17 @@ def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
         facts=(
             Fact("rests on", listed(list(prediction.rests_on)) or "one law"),
             Fact("reach", reach_sentence(reach, column, prediction.runs)),
-            Fact("interval", f"{level}, for one newly trained model of the same recipe"),
+            Fact("interval", _interval_fact(prediction, level)),
         ),
         table=Table(tuple(columns), _rows(prediction, given)),
         caveats=(*prediction.warnings, *reach_caveats(reach, column)),
     )
+
+
+def _interval_fact(prediction: Prediction, level: str) -> str:
+    if np.all(np.asarray(prediction.low) >= np.asarray(prediction.high)):
+        return "none: there are no runs behind these constants to take it from"
+    return f"{level}, for one newly trained model of the same recipe"
 
 
 def input_format(name: str) -> Format:
@@ -87,5 +93,7 @@ def _rows(prediction: Prediction, given: Mapping[str, Any]) -> tuple[tuple[Cell,
         cells: list[Cell] = [float(v) for v in row]
         if not interval:
             cells[-3:-1] = [None, None]
+        if not names:
+            cells[-1] = None
         out.append(tuple(cells))
     return tuple(out)

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _SHOWN = 8
 _LEAST = 8  # points from which a drift can be told from chance
+_ROUNDING = 1e-9
 _DRIFT = 2.6  # standard errors of a rank correlation; chance exceeds it once in a hundred
 
 
@@ -71,7 +72,8 @@ def input_columns(result: FitResult) -> dict[str, Array]:
 
 
 def _drifts(columns: dict[str, Array], misses: Array) -> list[tuple[str, float]]:
-    if len(misses) < _LEAST:
+    # Residuals of rounding size have an order, but it means nothing.
+    if len(misses) < _LEAST or np.max(np.abs(misses)) < _ROUNDING:
         return []
     found = []
     for name, values in columns.items():

@@ -28,11 +28,17 @@ _MUST_NOT_MIX: Final[tuple[tuple[str, Severity, str], ...]] = (
 
 
 def mixtures(table: RunTable) -> Findings:
-    """One fit is of one tokenizer, one evaluation set, one corpus."""
+    """One fit is of one tokenizer, one evaluation set, one corpus.
+
+    Judged by the finished models where there are any: checkpoints are often measured on a part
+    of the evaluation set, and a fit leaves them out.
+    """
+    final = finals_mask(table)
+    frame = table.frame.filter(final) if final.any() else table.frame
     for name, severity, why in _MUST_NOT_MIX:
         if not table.has(name):
             continue
-        counts = table.frame[name].drop_nulls().value_counts(sort=True)
+        counts = frame[name].drop_nulls().value_counts(sort=True)
         if counts.height > 1:
             values = counts[name].to_list()
             yield Finding(

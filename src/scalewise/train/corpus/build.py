@@ -51,9 +51,7 @@ def build(library: Path, out: Path) -> Path:
     """Write archive, manifest and licence of the corpus into `out`; return the manifest."""
     corpus = corpus_from_documents("stdlib", library_documents(library))
     out.mkdir(parents=True, exist_ok=True)
-    packed = lzma.compress(
-        corpus.train + corpus.val, format=lzma.FORMAT_XZ, filters=[XZ_FILTER]
-    )
+    packed = lzma.compress(corpus.train + corpus.val, format=lzma.FORMAT_XZ, filters=[XZ_FILTER])
     (out / ARCHIVE).write_bytes(packed)
     shutil.copyfile(library / "LICENSE.txt", out / LICENSE)
     manifest = {

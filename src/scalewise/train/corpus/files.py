@@ -91,7 +91,9 @@ def _parquet_rows(file: Path) -> Iterator[str]:
             f"{file.name} has no column {FIELD!r}; it has {', '.join(columns)}.",
             hint=f"Rename the column that holds the documents to {FIELD!r}.",
         )
-    yield from (text or "" for text in pl.read_parquet(file, columns=[FIELD])[FIELD].cast(pl.String))
+    yield from (
+        text or "" for text in pl.read_parquet(file, columns=[FIELD])[FIELD].cast(pl.String)
+    )
 
 
 def _blocks(text: bytes) -> Iterator[bytes]:

@@ -1,0 +1,120 @@
+"""A ladder as a TOML file: widths, token budgets, batch sizes and seeds, all combined.
+
+::
+
+    name = "mine"
+    widths = [16, 32, 64]
+    token_budgets = ["0.5M", "1M", "2M"]   # decayed ends of every run
+    # everything below is optional
+    batch_tokens = [512]
+    seeds = [0, 1]
+    corpus = "stdlib"                      # or a file or folder, relative to this file
+    tokenizer = "bytes"                    # or "bpe-4096"
+    n_layer = 2                            # default: width / 64, at least 2
+    context_length = 64
+    schedule = "wsd"                       # constant, cosine, linear: one run per budget
+    lr_peak = 0.005                        # default: by batch size
+    [shape]                                # any further field of ModelShape
+    gated_mlp = true
+"""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalewise.core.errors import RunDataError, UsageError
+from scalewise.core.quantities import parse_quantity
+from scalewise.runs.spec import RunSpec
+from scalewise.train.ladder import lr_peak_for
+from scalewise.train.shape import shape_from_width
+
+if TYPE_CHECKING:
+    from scalewise.train.ladder_fields import LadderFields
+
+_PASSED_ON = (
+    "schedule", "warmup_steps", "decay_fraction", "weight_decay", "beta1", "beta2", "grad_clip",
+    "eval_tokens", "eval_points", "precision", "tokenizer",
+)  # fmt: skip
+
+
+def read_ladder(path: str | Path) -> tuple[RunSpec, ...]:
+    """The runs of a ladder file: every width with every batch size and seed.
+
+    Under ``wsd`` one run serves all token budgets; other schedules take one run per budget.
+    Raises RunDataError when the file cannot be read, UsageError for unknown or impossible fields.
+    """
+    file = Path(path)
+    try:
+        fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RunDataError(
+            f"Cannot read ladder {str(path)!r}: {error}.",
+            hint="Give a TOML file; see scalewise.train.ladder_file for its fields.",
+        ) from error
+    return ladder_from_fields(fields, folder=file.parent)
+
+
+def ladder_from_fields(fields: dict[str, Any], *, folder: Path) -> tuple[RunSpec, ...]:
+    """The runs of a ladder given as fields; a relative corpus is looked up in ``folder``."""
+    ladder = _checked(fields)
+    budgets = tuple(sorted({round(parse_quantity(str(b))) for b in ladder.token_budgets}))
+    ends = [budgets] if ladder.schedule == "wsd" else [(budget,) for budget in budgets]
+    return tuple(
+        _run(ladder, folder, width, batch_tokens, seed, end)
+        for width, batch_tokens, seed, end in product(
+            ladder.widths, ladder.batch_tokens, ladder.seeds, ends
+        )
+    )
+
+
+def _run(
+    ladder: LadderFields,
+    folder: Path,
+    width: int,
+    batch_tokens: int,
+    seed: int,
+    budgets: tuple[int, ...],
+) -> RunSpec:
+    from scalewise.train.tokenizer import vocab_size_of
+
+    parts = [ladder.name, f"d{width}"]
+    parts += [f"b{batch_tokens}"] if len(ladder.batch_tokens) > 1 else []
+    parts += [f"t{budgets[0]}"] if ladder.schedule != "wsd" else []
+    shape = shape_from_width(
+        width,
+        n_layer=ladder.n_layer,
+        vocab_size=vocab_size_of(ladder.tokenizer),
+        context_length=ladder.context_length,
+        **ladder.shape.model_dump(exclude_none=True),
+    )
+    return RunSpec(
+        run_id="-".join([*parts, f"s{seed}"]),
+        shape=shape,
+        token_budgets=budgets,
+        batch_tokens=batch_tokens,
+        lr_peak=ladder.lr_peak or lr_peak_for(batch_tokens),
+        seed=seed,
+        family=ladder.name,
+        corpus=ladder.corpus if ladder.corpus == "stdlib" else str(folder / ladder.corpus),
+        **{name: getattr(ladder, name) for name in _PASSED_ON},
+    )
+
+
+def _checked(fields: dict[str, Any]) -> LadderFields:
+    from pydantic import ValidationError
+
+    from scalewise.train.ladder_fields import LadderFields
+
+    try:
+        return LadderFields.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(LadderFields.model_fields)
+        raise UsageError(
+            f"Ladder field {place!r}: {first['msg']}; it is {first['input']!r:.60}.",
+            hint=f"Known fields: {known}.",
+        ) from error

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scalewise.core.shape import ModelShape
+from scalewise.runs.spec import RunSpec
+from scalewise.runs.spec_file import specs_to_toml
+from scalewise.train.progress import Progress
+from tests.cli.program import answer, run, simulated_csv
+
+SHAPE = ModelShape(d_model=16, n_layer=2, n_head=2, vocab_size=256, context_length=64)
+SPEC = RunSpec(
+    run_id="tiny",
+    shape=SHAPE,
+    token_budgets=(2048, 4096),
+    batch_tokens=256,
+    lr_peak=0.005,
+    eval_tokens=4096,
+    eval_points=3,
+    warmup_steps=2,
+)
+
+
+@pytest.fixture
+def ladder(tmp_path: Path) -> Path:
+    """Two planned runs in a file."""
+    path = tmp_path / "ladder.toml"
+    path.write_text(specs_to_toml([SPEC, replace(SPEC, run_id="other", seed=1)]))
+    return path
+
+
+class Trainer:
+    """Stands in for train_all: notes what it was asked, and ends as it is told to."""
+
+    def __init__(self, *unfinished: Progress) -> None:
+        self.unfinished = unfinished
+        self.asked: dict[str, Any] = {}
+
+    def __call__(self, specs: Sequence[RunSpec], folder: Path, **asked: Any) -> SimpleNamespace:
+        self.asked = {"specs": specs, "folder": folder, **asked}
+        asked["on_progress"](
+            Progress(run_id="tiny", status="ok", updates=16, total_updates=16, loss=3.2)
+        )
+        folder.mkdir(exist_ok=True)
+        path = folder / "runs.jsonl"
+        header, *lines = simulated_csv(sizes=(1e6,)).splitlines()
+        names = header.split(",")
+        rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+        path.write_text("\n".join(str(row).replace("'", '"') for row in rows))
+        return SimpleNamespace(path=path, rows=tuple(rows), unfinished=self.unfinished)
+
+
+def trained_by(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    monkeypatch.setattr("scalewise.train.executor.train_all", trainer)
+    return trainer
+
+
+def test_a_dry_run_shows_the_plan_and_trains_nothing(ladder: Path, tmp_path: Path) -> None:
+    result = run("train", ladder, "--dry-run")
+    assert result.exit_code == 0
+    assert "2 runs would be trained; nothing has been." in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["ladder.toml"]
+    planned = answer("train", ladder, "--dry-run")["data"]["planned"]
+    assert [spec["run_id"] for spec in planned] == ["tiny", "other"]
+    assert planned[0]["flops"] == pytest.approx(6 * planned[0]["params"] * 4096)
+
+
+def test_the_trainer_is_given_the_plan_and_the_folder_of_its_name(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer = trained_by(Trainer(), monkeypatch)
+    whole = answer("train", ladder, "--workers", 3)
+    assert whole["ok"]
+    assert [spec.run_id for spec in trainer.asked["specs"]] == ["tiny", "other"]
+    assert trainer.asked["folder"] == Path("ladder-runs")
+    assert (trainer.asked["workers"], trainer.asked["executor"]) == (3, "local")
+    assert whole["data"]["table"]["rows"] == 4
+    assert Path(whole["data"]["out"]).exists()
+
+
+def test_progress_is_told_on_stderr_and_the_table_on_stdout(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_by(Trainer(), monkeypatch)
+    result = run("train", ladder, "--out", tmp_path / "queue")
+    assert "tiny: ok, 16 of 16 updates, loss 3.2000" in result.stderr
+    assert "Runs\n====" in result.stdout
+    assert "updates" not in result.stdout
+
+
+def test_a_diverged_run_is_a_result_with_a_warning(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = Progress(run_id="other", status="diverged", updates=3, total_updates=16)
+    trained_by(Trainer(event), monkeypatch)
+    whole = answer("train", ladder, "--out", tmp_path / "queue")
+    assert whole["ok"]
+    assert whole["warnings"] == ["other diverged."]
+
+
+def test_a_run_that_could_not_be_finished_exits_with_4_and_says_how_to_go_on(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = Progress(run_id="other", status="crashed", updates=0, total_updates=16, detail="boom")
+    trained_by(Trainer(event), monkeypatch)
+    result = run("train", ladder, "--out", tmp_path / "queue")
+    assert result.exit_code == 4
+    assert "1 of 2 runs did not finish: other." in result.stderr
+    assert "goes on where they were left" in result.stderr
+    assert "Runs\n====" in result.stdout
+
+
+def test_without_torch_the_extra_is_named(ladder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run("train", ladder)
+    assert result.exit_code == 2
+    assert "pip install 'scalewise[train]'" in result.stderr
+
+
+def test_a_plan_that_is_missing_or_misspelt_is_refused(tmp_path: Path, ladder: Path) -> None:
+    assert run("train", tmp_path / "absent.toml").exit_code == 3
+    ladder.write_text(ladder.read_text().replace("lr_peak", "lr_peek", 1))
+    result = run("train", ladder)
+    assert result.exit_code == 2
+    assert "Did you mean 'lr_peak'?" in result.stderr
+
+
+def test_real_runs_are_trained_once_and_read_the_second_time(ladder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for number in range(60):
+        (texts / f"{number}.txt").write_text(f"text {number} says: " + "so it goes. " * 200)
+    ladder.write_text(ladder.read_text().replace('corpus = "stdlib"', f'corpus = "{texts}"'))
+    words = ("train", ladder, "--executor", "inline", "--out", tmp_path / "queue")
+    first = answer(*words)
+    assert first["ok"]
+    assert first["data"]["table"]["runs"] == 2
+    again = run(*words)
+    assert "updates" not in again.stderr
+    assert answer(*words)["provenance"]["data_sha256"] == first["provenance"]["data_sha256"]

@@ -1,0 +1,134 @@
+"""Which laws auto trusts, with what weight, and whether its intervals keep their word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.fit.engine import fit as fit_law
+from scalewise.fit.result import FitStatus
+from scalewise.forecast.backtest import HeldOutPoint, LawScore, Policy, score
+from scalewise.forecast.choose import backtest, choose, fit, law_weights
+from scalewise.laws.catalogue import LAWS
+from tests.forecast.ladders import TRUTH, ladder
+
+LAW = LAWS["chinchilla"]
+
+
+def scored(law: str, *errors: float) -> LawScore:
+    points = [
+        HeldOutPoint(
+            run_id="r", params=1e9, tokens=1e10, flops=6e19,
+            measured=2.0, predicted=2.0 * np.exp(error), low=1.9, high=2.1,
+        )
+        for error in errors
+    ]  # fmt: skip
+    return score(law, law, points, level=0.9, splits=1)
+
+
+def test_weights_are_inverse_mean_squares_of_the_held_out_log_errors() -> None:
+    weights = law_weights([scored("a", 0.01, -0.01), scored("b", 0.02, 0.02)])
+    assert weights == pytest.approx({"a": 0.8, "b": 0.2})
+
+
+def test_a_law_far_behind_the_best_has_no_weight() -> None:
+    weights = law_weights([scored("a", 0.01), scored("far", 0.1), scored("none")])
+    assert weights == pytest.approx({"a": 1.0})
+
+
+def test_a_lucky_hit_does_not_take_all_the_weight() -> None:
+    weights = law_weights([scored("lucky", 1e-9), scored("good", 4e-4)])
+    assert weights == pytest.approx({"lucky": 0.5, "good": 0.5})
+
+
+def test_no_scores_give_no_weights() -> None:
+    assert law_weights([scored("none")]) == {}
+
+
+def test_auto_picks_the_law_that_made_the_runs() -> None:
+    unequal = {"E": 1.7, "A": 8000.0, "B": 150.0, "alpha": 0.5, "beta": 0.25}
+    result = choose(ladder(theta=unequal), bootstrap=40)
+    assert result.law.key == "chinchilla"
+    assert result.weight >= 0.5
+    shares = [share for share, _ in result.members]
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+    assert result.spread >= 1.0
+    assert "Backtested up to" in result.warnings[-1]
+    assert "times the fitted compute" in result.warnings[-1]
+
+
+def test_auto_follows_the_runs_when_another_law_made_them() -> None:
+    theta = {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103}
+    made = ladder(law=LAWS["kaplan-overfit"], theta=theta, noise=0.001)
+    leader = choose(made, bootstrap=20).law.key
+    assert leader.startswith("kaplan-overfit")
+
+
+def test_auto_holds_a_larger_run_about_as_often_as_it_says() -> None:
+    held, errors, rng = [], [], np.random.default_rng(5)
+    for seed in range(8):
+        result = choose(ladder(sizes=5, budgets=3, noise=0.004, seed=seed), bootstrap=60)
+        new = float(LAW.value(TRUTH, N=1e10, D=2e11)) * np.exp(0.004 * rng.standard_normal())
+        prediction = result.predict(params=1e10, tokens=2e11)
+        held.append(prediction.low <= new <= prediction.high)
+        errors.append(abs(float(prediction.value) / new - 1))
+    assert np.mean(held) >= 0.75
+    assert np.mean(errors) < 0.02
+
+
+def test_fewer_than_four_sizes_are_fitted_but_called_untested() -> None:
+    result = choose(ladder(sizes=3))
+    assert result.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)
+    assert any(text.startswith("Untested: The runs have 3 sizes") for text in result.warnings)
+
+
+def test_with_fewer_than_four_sizes_nothing_can_be_backtested() -> None:
+    with pytest.raises(UnfitDataError, match="The runs have 3 sizes"):
+        backtest(ladder(sizes=3))
+
+
+def test_laws_that_the_runs_cannot_carry_are_named_with_their_reasons() -> None:
+    with pytest.raises(UnfitDataError, match=r"chinchilla"):
+        choose(ladder(sizes=4, budgets=1), ["chinchilla"])
+
+
+def test_a_named_law_is_fitted_alone() -> None:
+    runs = ladder(sizes=4)
+    alone, direct = fit("chinchilla", runs, bootstrap=20), fit_law("chinchilla", runs, bootstrap=20)
+    assert alone.theta == direct.theta
+    assert alone.rivals == ()
+    np.testing.assert_array_equal(alone.draws, direct.draws)
+
+
+def test_auto_is_what_choose_answers() -> None:
+    runs = ladder(sizes=4)
+    assert fit("auto", runs, bootstrap=20).theta == choose(runs, bootstrap=20).theta
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"bounds": {"E": (0, 1)}}, r"bounds cannot be used with law 'auto'\. Name one law"),
+        ({"fixed": {"E": 1.0}, "rows": "all"}, r"fixed, rows='all' cannot be used with law 'auto'"),
+        ({"weights": np.ones(28)}, r"weights cannot be used"),
+    ],
+)
+def test_what_belongs_to_one_law_is_refused_with_auto(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        fit("auto", ladder(), **options)
+
+
+def test_the_policy_reaches_every_fit() -> None:
+    result = choose(ladder(sizes=4), policy=Policy(objective="ls-log", seed=5), bootstrap=20)
+    for _, member in result.members:
+        assert (member.objective.name, member.seed) == ("ls-log", 5)
+
+
+def test_the_same_runs_give_the_same_choice_to_the_last_bit() -> None:
+    one, again = (choose(ladder(sizes=5), bootstrap=20) for _ in range(2))
+    assert one.predict(params=1e10, tokens=1e11) == again.predict(params=1e10, tokens=1e11)
+    assert one.spread == again.spread

@@ -177,9 +177,8 @@ HEADER = (
 
 def totals(results: list[Backtest]) -> Iterator[str]:
     autos = [s for r in results for s in r.scores if s.law == AUTO and s.points]
-    for what, name in (("mean error", "mean_abs_error"), ("coverage", "coverage"),
-                       ("mean width", "mean_width"), ("interval score", "interval_score")):  # fmt: skip
-        values = [getattr(s, name) for s in autos]
+    for what in ("mean_abs_error", "coverage", "mean_width", "interval_score"):
+        values = [getattr(s, what) for s in autos]
         counts = [len(s.points) for s in autos]
         yield (
             f"{what:<16} auto, by table {np.mean(values):.4f}, by point "
@@ -187,14 +186,13 @@ def totals(results: list[Backtest]) -> Iterator[str]:
         )
     best = [min(s.mean_abs_error for s in single_laws(r)) for r in results]
     naive = [min(s.mean_abs_error for s in r.scores if s.law in NAIVE) for r in results]
-    yield f"{'mean error':<16} best single law {np.mean(best):.4f}, naive {np.mean(naive):.4f}"
+    yield f"{'mean_abs_error':<16} best single law {np.mean(best):.4f}, naive {np.mean(naive):.4f}"
     laws = sorted({s.law for r in results for s in single_laws(r)})
     for law in laws:
         mine = [s for r in results for s in single_laws(r) if s.law == law]
-        yield (
-            f"  {law:<34} {len(mine):>3} tables, error {np.mean([s.mean_abs_error for s in mine]):.4f}"
-            f", coverage {np.mean([s.coverage for s in mine if s.coverage is not None]):.2f}"
-        )
+        error = np.mean([s.mean_abs_error for s in mine])
+        coverage = np.mean([s.coverage for s in mine if s.coverage is not None])
+        yield f"  {law:<34} {len(mine):>3} tables, error {error:.4f}, coverage {coverage:.2f}"
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from scipy.optimize import minimize
 import scalewise
 from scalewise.fit.engine import fit
 from scalewise.laws.catalogue import published_named
+from scalewise.runs.read import read_runs
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -129,8 +130,9 @@ def main() -> None:
         f"scalewise {scalewise.__version__}; CPU seconds of one process"
     )
 
-    first, ours = cpu(lambda: fit("chinchilla", runs, bootstrap=0))
-    times = [cpu(lambda: fit("chinchilla", runs, bootstrap=0))[0] for _ in range(TIMES)]
+    reading, table = cpu(lambda: read_runs(runs))
+    first, ours = cpu(lambda: fit("chinchilla", table, bootstrap=0))
+    times = [cpu(lambda: fit("chinchilla", table, bootstrap=0))[0] for _ in range(TIMES)]
     own = median(times)
     print(
         f"\nscalewise fit        {1e3 * own:8.1f} ms, median of {TIMES} (first {1e3 * first:.1f})"
@@ -149,7 +151,7 @@ def main() -> None:
     print(f"  objective {np.nanmin(ends):.12f}, {reached:.1%} of starts reach the optimum")
     print(f"ratio                {whole / own:8.0f} times less CPU")
 
-    boot, _ = cpu(lambda: fit("chinchilla", runs, bootstrap=RESAMPLES))
+    boot, _ = cpu(lambda: fit("chinchilla", table, bootstrap=RESAMPLES))
     theta = ours.theta
     logs = [np.log(theta[name]) for name in ("A", "B", "E")]
     x = np.array([*logs, theta["alpha"], theta["beta"]])

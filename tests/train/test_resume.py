@@ -14,7 +14,8 @@ import pytest
 
 from scalewise.core.errors import UsageError
 from scalewise.train import trainer
-from scalewise.train.checkpoint import NAMES
+from scalewise.train.checkpoint import NAMES, Checkpoint, CheckpointPair
+from scalewise.train.learner import Learner
 from scalewise.train.run_folder import Row, RunBusyError, RunFolder
 from scalewise.train.tokenizer import TokenizedCorpus, save_tokens
 from scalewise.train.trainer import train_run
@@ -100,7 +101,7 @@ def test_killed_at_a_given_update_a_run_goes_on_from_its_last_checkpoint(
     spec = small_spec()
     with monkeypatch.context() as patch:
         count = 0
-        plain_update = trainer.Learner.update
+        plain_update = Learner.update
 
         def deadly_update(*args: object) -> None:
             nonlocal count
@@ -109,7 +110,7 @@ def test_killed_at_a_given_update_a_run_goes_on_from_its_last_checkpoint(
                 raise Killed
             plain_update(*args)  # type: ignore[arg-type]
 
-        patch.setattr(trainer.Learner, "update", deadly_update)
+        patch.setattr(Learner, "update", deadly_update)
         with pytest.raises(Killed):
             train_run(spec, tokens, tmp_path / "killed", checkpoint_seconds=0.0)
     made = []
@@ -118,21 +119,22 @@ def test_killed_at_a_given_update_a_run_goes_on_from_its_last_checkpoint(
     assert made[0] in range(max(0, update - trainer.CHECK_EVERY - 1), update)
 
 
-def stop_after(spec_queue: Path, tokens: TokenizedCorpus, saves: int) -> None:
+def stop_after(queue: Path, tokens: TokenizedCorpus, saves: int) -> None:
     """Train until the given number of checkpoints has been written, then die."""
-    plain_save = trainer.CheckpointPair.save
+    plain_save = CheckpointPair.save
     left = saves
 
-    def deadly_save(pair: trainer.CheckpointPair, checkpoint: trainer.Checkpoint) -> None:
+    def deadly_save(pair: CheckpointPair, checkpoint: Checkpoint) -> None:
         nonlocal left
         plain_save(pair, checkpoint)
         left -= 1
         if left == 0:
             raise Killed
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(trainer.CheckpointPair, "save", deadly_save)
-        train_run(small_spec(), tokens, spec_queue, checkpoint_seconds=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointPair, "save", deadly_save)
+        with pytest.raises(Killed):
+            train_run(small_spec(), tokens, queue, checkpoint_seconds=0.0)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "one bit", "empty"])

@@ -16,6 +16,9 @@ from scalewise.fit.starts import starts
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SAME = 1e-6  # objectives that agree to this share belong to the same minimum
+LONG_VALLEY = 0.3  # standard deviations this long, in coordinates, can hold several minima
+MAX_REACH = 1.5
+VALLEY_STEPS = np.concatenate([np.linspace(-3.0, -0.25, 8), np.linspace(0.25, 3.0, 8)])
 _MET = 1e-4  # coordinates this close have met
 SMOOTHED = 1e-7  # the delta that stands for 0 until the exact end of a lad fit
 
@@ -76,6 +79,12 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         )
     distinct, member = _distinct(rough.q, rough.objective)
     found = descend(space, distinct, observed, weights, tolerance=effort.tolerance)
+    along = _along_the_valley(space, found, observed, weights)
+    if len(along):
+        target = space.objective.delta or SMOOTHED
+        more = minimise(space, along, observed, weights, delta=target, tolerance=effort.tolerance)
+        member = np.concatenate([member, len(found.q) + np.arange(len(along))])
+        found = found.joined(more)
     best = int(np.argmin(found.objective))
     q, exact = found.q[best], False
     if space.objective.delta == 0:
@@ -89,12 +98,38 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         converged=bool(found.converged[same].any()) or exact,
         certificate=Certificate(
             screened=effort.screened,
-            refined=len(begin),
+            refined=len(member),
             agreeing=int(same[member].sum()),
             basins=_basins(space, found, same),
             exact=exact,
         ),
     )
+
+
+def _along_the_valley(space: Space, found: Minimum, observed: Array, weights: Array) -> Array:
+    """Starts on both sides of the best minimum, along its least determined direction.
+
+    The smooth objective leads every start to one place of a long flat valley, where the robust
+    one has several minima. Only worth it where the valley is long.
+    """
+    q = found.q[int(np.argmin(found.objective))]
+    free = np.flatnonzero(space.free & (q > space.low) & (q < space.high))
+    residuals, jacobian = space.residuals(q[None], observed[None])
+    slopes = jacobian[0][free] * np.sqrt(weights)
+    size = np.linalg.norm(slopes, axis=1)
+    if not len(free) or not np.isfinite(slopes).all() or np.any(size == 0):
+        return np.empty((0, len(q)))
+    scaled = slopes / size[:, None]
+    strength, directions = np.linalg.eigh(scaled @ scaled.T)
+    noise = 1.4826 * float(np.median(np.abs(residuals[0])))
+    reach = noise / np.sqrt(max(float(strength[0]), 1e-12)) * directions[:, 0] / size
+    longest = float(np.max(np.abs(reach)))
+    if longest < LONG_VALLEY:
+        return np.empty((0, len(q)))
+    reach = reach * min(1.0, MAX_REACH / longest)
+    moves = np.zeros((len(VALLEY_STEPS), len(q)))
+    moves[:, free] = np.outer(VALLEY_STEPS, reach)
+    return np.clip(q + moves, space.low, space.high)
 
 
 def _distinct(q: Array, objective: Array) -> tuple[Array, Array]:

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_STEP = 2.0  # in normalised coordinates, where a unit step is a factor e of an amplitude
 RELATIVE_DECREASE = 1e-13  # stop when no step can lower the objective by more than this share
+ROUNDED = 1e-13  # of the largest derivative: what is left of one that cancels
 ROUNDING = 1e-26  # squared residuals below this are rounding errors of the logarithm
 
 
@@ -31,6 +32,14 @@ class Minimum:
     q: Array
     objective: Array
     converged: Array
+
+    def joined(self, other: Minimum) -> Minimum:
+        """These minima followed by others."""
+        return Minimum(
+            np.concatenate([self.q, other.q]),
+            np.concatenate([self.objective, other.objective]),
+            np.concatenate([self.converged, other.converged]),
+        )
 
 
 def minimise(
@@ -140,7 +149,10 @@ class _State:
         """Coordinates that are fixed, or at a bound with the descent pointing outside."""
         at_low = (self.q <= self.space.low) & (gradient > 0)
         at_high = (self.q >= self.space.high) & (gradient < 0)
-        return at_low | at_high | ~self.space.free
+        # A derivative that is only rounding error would give a direction of endless steps.
+        size = np.max(np.abs(self.jacobian), axis=2)
+        dead = size <= ROUNDED * np.max(size, axis=1, keepdims=True)
+        return at_low | at_high | dead | ~self.space.free
 
     def _accept(
         self, better: Array, trial: Array, residuals: Array, jacobian: Array, value: Array

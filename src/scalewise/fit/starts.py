@@ -61,10 +61,25 @@ def _cloud(space: Space, observed: Array, screened: int) -> Array:
                 spread = 4.0 * spread
         elif constant.role == "amplitude":
             spread = _LOG_SCALES[0] + u * (_LOG_SCALES[1] - _LOG_SCALES[0])
+            inside = _log_range(space, constant.name)
+            if inside is not None:  # a break or saturation point may lie among the runs
+                spread[::2] = inside[0] + u[::2] * (inside[1] - inside[0])
         else:
             spread = u * abs(level)
         cloud[:, i] = np.clip(spread, space.low[i], space.high[i])
     return cloud
+
+
+def _log_range(space: Space, name: str) -> tuple[float, float] | None:
+    """Logarithmic range of the input that a constant is a value of, such as D_s of D."""
+    dimension = space.dimensions[name]
+    if len(dimension) != 1:
+        return None
+    (symbol, power), *_ = dimension.items()
+    if power.kind != "number" or power.number != 1.0:
+        return None
+    values = np.log(space.inputs[symbol])
+    return float(values.min()), float(values.max())
 
 
 def _halton(count: int, base: int) -> Array:

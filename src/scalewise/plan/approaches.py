@@ -30,7 +30,8 @@ Key = Literal["envelope", "pareto", "parabola", "additive", "law"]
 
 DEFAULT_LAW = "chinchilla"
 _DECADE = np.log(10.0)
-_APART = 1.1  # sizes closer than this inside the data are called equal
+_NEAR = 1.25  # of the sizes at the budget, below which overlapping answers are called equal
+_APART = 1.15  # sizes closer than this inside the data are called equal
 
 TITLES: dict[Key, str] = {
     "envelope": "1 envelope of training curves",
@@ -191,9 +192,7 @@ def _of_law(result: FitResult, flops: float, middle: float, level: float, size: 
         )
     shares = [share for share, _ in members]
     ends = flops * np.exp(np.array([-0.5, 0.5]) * _DECADE)
-    slopes = [
-        np.diff(np.log(optimal_size(m.law, m.theta, ends)))[0] / _DECADE for _, m in members
-    ]
+    slopes = [np.diff(np.log(optimal_size(m.law, m.theta, ends)))[0] / _DECADE for _, m in members]
     drawn = [
         np.diff(np.log(optimal_size(m.law, _theta_of_draws(m), ends[None])), axis=1)[:, 0] / _DECADE
         for _, m in members
@@ -232,12 +231,19 @@ def _disagreement(
     where = (
         f"In the middle of the data ({format_flops(middle)} FLOP) the approaches put the best "
         f"{size} between {format_count(min(inside))} and {format_count(max(inside))} "
-        f"({_factor(spread_inside)}); at {beyond} between {format_count(low.params.value)} "
-        f"({low.title}) and {format_count(high.params.value)} ({high.title}, {_factor(spread)})."
+        f"({_factor(spread_inside)}); at {beyond} {low.title} says "
+        f"{format_count(low.params.value)} and {high.title} {format_count(high.params.value)} "
+        f"({_factor(spread)})."
     )
-    if high.params.low <= low.params.high and low.params.high >= high.params.low:
-        return f"{where} The intervals overlap: the data do not show a disagreement."
-    return " ".join([where, *_reasons(entries, low, high, spread_inside)])
+    overlap = high.params.low <= low.params.high
+    if overlap and spread < _NEAR:
+        return f"{where} The intervals overlap: the data show no disagreement."
+    judged = (
+        "The intervals overlap, so this may be chance; what may be behind it:"
+        if overlap
+        else "The intervals do not overlap."
+    )
+    return " ".join([where, judged, *_reasons(entries, low, high, spread_inside)])
 
 
 def _factor(ratio: float) -> str:
@@ -247,7 +253,7 @@ def _factor(ratio: float) -> str:
 def _reasons(
     entries: Sequence[Approach], low: Approach, high: Approach, spread_inside: float
 ) -> list[str]:
-    said = ["The intervals do not overlap."]
+    said = []
     if spread_inside < _APART:
         said.append(
             f"They agree inside the data, so it is the exponent: a = {low.a.value:.3f} against "

@@ -207,9 +207,7 @@ def _smoothed(values: Array, deviation: float) -> Array:
 
 def _interpolated(curves: list[Curve], flops: Array) -> tuple[Array, Array]:
     """Log loss and log tokens of every run on the grid, infinite and NaN outside a curve."""
-    losses = [
-        np.interp(flops, c.log_flops, c.log_loss, left=np.inf, right=np.inf) for c in curves
-    ]
+    losses = [np.interp(flops, c.log_flops, c.log_loss, left=np.inf, right=np.inf) for c in curves]
     tokens = [np.interp(flops, c.log_flops, c.log_tokens) for c in curves]
     return np.stack(losses), np.stack(tokens)
 

@@ -286,7 +286,8 @@ def _between(
     known = [np.atleast_1d(s)[np.isfinite(np.atleast_1d(s))] for s in samples]
     if not all(len(s) for s in known):
         raise LawError(
-            "No resample of a law reaches that loss.", hint="Ask for a higher loss or fit more runs."
+            "No resample of a law reaches that loss.",
+            hint="Ask for a higher loss or fit more runs.",
         )
     low, high = (
         float(value + spread * (mixed_quantile(known, shares, p) - value))

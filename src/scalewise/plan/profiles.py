@@ -92,7 +92,10 @@ def vertices(
     """
     if method == "interpolated":
         return np.stack(
-            [_interpolated(p, c) for p, c in zip(profiles, _weights(profiles, counts), strict=True)],
+            [
+                _interpolated(p, c)
+                for p, c in zip(profiles, _weights(profiles, counts), strict=True)
+            ],
             axis=1,
         )
     grid = np.array([[shape.alpha, shape.beta]])
@@ -203,7 +206,5 @@ def _merged(profile: Profile, count: Array) -> tuple[Array, Array]:
     code = np.cumsum(np.r_[0, np.diff(group) > 1e-9])
     weight = np.bincount(code, weights=count)
     kept = weight > 0
-    mean_x, mean_y = (
-        np.bincount(code, weights=count * v)[kept] / weight[kept] for v in (x, y)
-    )
+    mean_x, mean_y = (np.bincount(code, weights=count * v)[kept] / weight[kept] for v in (x, y))
     return mean_x, mean_y

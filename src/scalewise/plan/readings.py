@@ -42,20 +42,28 @@ class Readings:
 
 
 def readings(
-    runs: RunTable, *, size: str = "params", rows: Rows = "finals", flops: Array | None = None
+    runs: RunTable,
+    *,
+    size: str = "params",
+    rows: Rows = "finals",
+    counted: tuple[Array, Array] | None = None,
 ) -> Readings:
     """The usable rows of a run table; rows with a missing or non-positive number are counted.
 
-    ``size`` is the parameter count to read off, ``flops`` replaces the table's own compute, one
-    per row of ``runs``; without either it is 6 times ``size`` times tokens.
+    ``size`` is the column of the parameter count to read off, with the table's own flops for
+    ``params`` and 6 times it times tokens for another. ``counted`` gives (size, flops) by row of
+    ``runs`` instead, and then every row is read.
     Raises UnfitDataError where evaluation sets or tokenizers are mixed or no row is usable.
     """
     if size not in SIZES:
         raise UsageError(f"No parameter count named {size!r}.", hint=f"Known: {', '.join(SIZES)}.")
-    table = runs.finals() if rows == "finals" and flops is None else runs
+    table = runs.finals() if rows == "finals" and counted is None else runs
     _refuse_mixtures(table)
-    counts, tokens, loss = (table.column(name) for name in (size, "tokens", "loss"))
-    if flops is None:
+    tokens, loss = table.column("tokens"), table.column("loss")
+    if counted is not None:
+        counts, flops = counted
+    else:
+        counts = table.column(size)
         given = size == "params" and table.has("flops")
         flops = table.column("flops") if given else 6.0 * counts * tokens
     usable = np.ones(len(table), dtype=bool)

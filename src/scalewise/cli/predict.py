@@ -19,11 +19,12 @@ INPUTS = {
     "params_nonembed": "Parameters without embeddings.",
     "params_active": "Parameters that one token uses.",
     "tokens": "Training tokens, D.",
+    "tokens_unique": "Distinct tokens, for laws of repeated data.",
     "flops": "Training compute, C.",
     "steps": "Optimizer updates.",
     "steps_min": "Least number of updates, S_min.",
     "batch_tokens": "Tokens per update, B.",
-    "loss": "Loss, for laws of downstream error.",
+    "loss": "Loss, for laws of downstream error and of the critical batch.",
 }
 
 

@@ -125,7 +125,7 @@ def conventions(
         found.append((key, cut))
     if not found:
         raise UnfitDataError(
-            "No convention gives an exponent. " + " ".join(missing[:2]),
+            f"No convention gives an exponent: {'; '.join(missing[-2:])}",
             hint="Train at least four sizes, each to several token counts that overlap in compute.",
         )
     return Conventions(

@@ -25,7 +25,7 @@ KAPLAN_SIZES = (768.0, 1.5e9)  # smallest and largest of Kaplan et al. 2020
 def local_exponent(
     params_nonembed: Array | float, *, alpha: float, beta: float, omega: float = OMEGA
 ) -> Array | float:
-    """d log N*_E / d log C_E at an optimal non-embedding size.
+    """The slope d log N*_E / d log C_E at an optimal non-embedding size.
 
     1/g = 1 - (1/beta)(x + w/9)/(x + w/3) + ((alpha + 1)/beta)(x + w/3)/(x + w), x = N_E**(2/3) and
     w = omega. The amplitudes of the law do not enter.

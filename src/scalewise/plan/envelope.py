@@ -174,7 +174,7 @@ def pareto(
 
 
 def curves_of(data: Readings, *, smoothing: float = 0.0) -> list[Curve]:
-    """Every run with at least two checkpoints, in order of compute; equal compute keeps the last."""
+    """Every run with two checkpoints or more, in order of compute; of equal compute the last."""
     curves = []
     for code in np.unique(data.run):
         own = data.take(data.run == code)

@@ -166,8 +166,12 @@ def inference_optimum(
         serving_cost=(cost or ServingCost()).per_flop,
         size=str(size_of(members[0][1].law)),
         loss=float(target),
-        params=_exp(_between(best[0], [s.log_size for s in drawn], shares, level, result.spread)),
-        tokens=_exp(_between(best[1], [s.log_tokens for s in drawn], shares, level, result.spread)),
+        params=_exp(
+            _between(float(best[0]), [s.log_size for s in drawn], shares, level, result.spread)
+        ),
+        tokens=_exp(
+            _between(float(best[1]), [s.log_tokens for s in drawn], shares, level, result.spread)
+        ),
         training_flops=TRAINING * size * tokens,
         serving_flops=SERVING * size * float(inference_tokens),
         cost=total,
@@ -246,7 +250,7 @@ def _loss(law: Law, theta: Mapping[str, Array], log_size: Any, log_tokens: Any) 
 
 
 def _tokens_for(law: Law, theta: Mapping[str, Array], log_size: Array, goal: Array) -> Array:
-    """log D at which a size reaches the loss; infinite where it never does."""
+    """The log D at which a size reaches the loss; infinite where it never does."""
     low, high = np.zeros_like(log_size), np.full_like(log_size, _MOST_TOKENS)
     reached = _loss(law, theta, log_size, high) <= goal
     for _ in range(_BISECTIONS):
@@ -257,7 +261,7 @@ def _tokens_for(law: Law, theta: Mapping[str, Array], log_size: Array, goal: Arr
 
 
 def _cheapest(tokens_for: Callable[[Array], Array], goal: Array, weight: float) -> Array:
-    """log N with the least N (D + weight) on the line of equal loss; NaN if none reaches it.
+    """The log N with the least N (D + weight) on the line of equal loss; NaN if none reaches it.
 
     Sizes too small to reach the loss cost infinitely much, so the search leaves them.
     """

@@ -220,7 +220,7 @@ def _profile(data: Readings, window: float | None) -> Profile | None:
 def _resampled(
     used: Sequence[Profile], method: Method, shape: Shape, bootstrap: int, seed: int
 ) -> Array:
-    """log N_opt of every resample, (count, budgets)."""
+    """The log N_opt of every resample, (count, budgets)."""
     total = sum(len(p.x) for p in used)
     if not bootstrap:
         return np.empty((0, len(used)))
@@ -247,7 +247,7 @@ def _counts(used: Sequence[Profile], count: int, rng: np.random.Generator) -> li
 
 
 def _tokens(used: Sequence[Profile], log_sizes: Array) -> Array:
-    """log D at the optimal sizes: log (D N / C) is smooth in log N, and constant under 6 N D."""
+    """The log D at the optimal sizes; log (D N / C) is smooth in log N, constant under 6 N D."""
     out = np.full(log_sizes.shape, np.nan)
     for i, p in enumerate(used):
         x = log_sizes[..., i]

@@ -2,7 +2,7 @@
 
 ================  ==============================================================================
 ``parabola``      loss = c0 + c1 x + c2 x**2 in x = log N (Hoffmann et al. 2022, approach 2)
-``additive``      loss = c0 + c1 exp(-alpha x) + c2 exp(beta x), alpha and beta shared by all budgets
+``additive``      loss = c0 + c1 exp(-alpha x) + c2 exp(beta x), exponents shared by budgets
 ``interpolated``  the lowest point of the Akima spline through the points (Porian et al. 2024)
 ================  ==============================================================================
 
@@ -84,7 +84,7 @@ def shape_of(profiles: Sequence[Profile], method: Method) -> Shape:
 def vertices(
     profiles: Sequence[Profile], method: Method, shape: Shape, counts: Sequence[Array] | None = None
 ) -> Array:
-    """log N at the vertex of each profile, (count, budgets); NaN where none lies inside.
+    """The log N at the vertex of each profile, (count, budgets); NaN where none lies inside.
 
     ``counts`` gives for each profile how often each point occurs in each resample, (count, n).
     Without it the answer is the estimate, (1, budgets). The exponents of ``additive`` are
@@ -152,7 +152,7 @@ def _basis(x: Array, grid: Array) -> Array:
 
 
 def _solved(profile: Profile, counts: Array, grid: Array) -> tuple[Array, Array]:
-    """Coefficients (count, pairs, 3) and sums of squares (count, pairs) of weighted least squares."""
+    """Weighted least squares: coefficients (count, pairs, 3), sums of squares (count, pairs)."""
     basis = _basis(profile.x - profile.x.mean(), grid)
     # Normal equations on an orthonormal basis: the three functions are nearly alike when the
     # exponents are small, and squaring that would cost half of the digits.

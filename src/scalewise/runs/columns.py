@@ -91,6 +91,13 @@ COLUMNS: Mapping[str, Column] = _catalogue(
         aliases=("total_steps", "num_steps", "max_steps", "n_steps"),
     ),
     Column(
+        name="steps_min", unit="steps",
+        note="least updates to this loss: step / (1 + B_crit / B) at batch B",
+    ),
+    Column(
+        name="critical_batch_tokens", unit="tokens", note="B_crit, tokens per optimizer update",
+    ),
+    Column(
         name="batch_tokens", unit="tokens", note="B, tokens per optimizer update",
         aliases=("batch_size_tokens", "batch_size_in_tokens", "tokens_per_batch",
                  "tokens_per_step", "global_batch_tokens"),

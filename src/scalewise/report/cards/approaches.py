@@ -17,6 +17,7 @@ from scalewise.report.card import (
     Column,
     Fact,
     FigureSpec,
+    Mark,
     Panel,
     Series,
     Table,
@@ -74,7 +75,7 @@ def approaches_card(found: Approaches) -> Card:
 
 
 def isoflop_card(found: IsoFlop) -> Card:
-    """The isoFLOP valleys: each budget's points, its vertex with interval, and what was left out."""
+    """The isoFLOP valleys: each budget's points, its vertex, and what was left out and why."""
     level = f"{found.level:.0%}"
     a = found.params.exponent
     rows: list[tuple[Cell, ...]] = [
@@ -143,7 +144,7 @@ def _figure(found: Approaches) -> FigureSpec:
         is_isoflop = isinstance(detail, IsoFlop)
         name = _NAMES[detail.method if isinstance(detail, IsoFlop) else _kind(detail)]
         x, y = _optima(detail)
-        mark = "points" if is_isoflop or len(x) < _LINE * 3 else "line"
+        mark: Mark = "points" if is_isoflop or len(x) < _LINE * 3 else "line"
         series.append(Series(mark=mark, x=floats(x), y=floats(y), label=name, group=name))
         at = np.geomspace(min(x.min(), found.flops), max(x.max(), found.flops), _LINE)
         lines = [detail.params.at(float(c)) for c in at]

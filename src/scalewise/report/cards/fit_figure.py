@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.result import FitResult
-from scalewise.laws.law import QUANTITY_UNITS
 from scalewise.report.card import Axis, FigureSpec, Format, Panel, Series
+from scalewise.report.cards.prediction import quantity_unit
 from scalewise.report.cards.shades import floats, shade, size_classes
 from scalewise.report.formats import percent
 from scalewise.runs.columns import COLUMNS
@@ -59,7 +59,7 @@ def column_axis(name: str) -> Axis:
 def quantity_axis(result: FitResult, prefix: str = "") -> Axis:
     """The axis of the predicted quantity."""
     quantity = result.law.quantity
-    unit = QUANTITY_UNITS[quantity] if quantity == "loss" else ""
+    unit = quantity_unit(quantity)
     return Axis(f"{prefix}{quantity}", unit, "log", "number")
 
 

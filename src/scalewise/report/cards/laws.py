@@ -10,7 +10,7 @@ from scalewise.report.formats import counted, number
 
 
 def laws_card(laws: Iterable[Law] | Mapping[str, Law]) -> Card:
-    """One row per law: formula, what it needs, when to use it, where it comes from."""
+    """One row per law: formula, what it needs, where it comes from; then when to use each."""
     found = tuple(laws.values() if isinstance(laws, Mapping) else laws)
     published = [p for law in found for p in law.published]
     return Card(
@@ -19,14 +19,17 @@ def laws_card(laws: Iterable[Law] | Mapping[str, Law]) -> Card:
         "of constants that can be used without a fit.",
         table=Table(
             (Column("law", format="code"), Column("formula", format="code"), Column("needs"),
-             Column("use when"), Column("source")),
+             Column("source")),
             tuple(
-                (law.key, law.formula, ", ".join(law.columns), law.use_when,
+                (law.key, law.formula, ", ".join(law.columns),
                  law.source.key if law.source else None)
                 for law in found
             ),
         ),
-        facts=(Fact("published", ", ".join(p.key for p in published) or "none"),),
+        facts=(
+            *(Fact(law.key, law.use_when) for law in found if law.use_when),
+            Fact("published", ", ".join(p.key for p in published) or "none"),
+        ),
         caveats=(
             "Published constants hold for their authors' data, tokenizer and recipe; fit your own "
             "runs before you spend on a number.",
@@ -64,7 +67,7 @@ def law_card(law: Law) -> Card:
         table=Table(tuple(columns), tuple(rows)),
         caveats=()
         if law.is_unit_free
-        else ("The constants hold in one unit of the inputs only: rescaling changes the law.",),
+        else ("The inputs must share one unit: counting one of them otherwise changes the law.",),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalewise.core.quantities import format_count, format_flops
 from scalewise.fit.prediction import Prediction
-from scalewise.laws.law import QUANTITY_UNITS
+from scalewise.laws.law import QUANTITY_UNITS, Quantity
 from scalewise.report.card import Card, Cell, Column, Fact, Format, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.formats import listed
@@ -17,13 +17,14 @@ from scalewise.report.formats import listed
 
 def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
     """A forecast at the inputs ``given`` by column; scalars, or arrays that broadcast."""
-    unit = QUANTITY_UNITS[prediction.quantity] if prediction.quantity == "loss" else ""
+    unit = quantity_unit(prediction.quantity)
+    form = quantity_format(prediction.quantity)
     level = f"{prediction.level:.0%}"
     reach, column = farthest(prediction.extrapolation)
     columns = [Column(name, format=input_format(name)) for name in given]
     columns += [
-        Column(prediction.quantity, unit, "loss"),
-        Column(f"{level} low", unit, "loss"), Column(f"{level} high", unit, "loss"),
+        Column(prediction.quantity, unit, form),
+        Column(f"{level} low", unit, form), Column(f"{level} high", unit, form),
         Column("extrapolation", format="factor"),
     ]  # fmt: skip
     return Card(
@@ -37,6 +38,16 @@ def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
         table=Table(tuple(columns), _rows(prediction, given)),
         caveats=(*prediction.warnings, *reach_caveats(reach, column)),
     )
+
+
+def quantity_unit(quantity: Quantity) -> str:
+    """Unit to print after a value; an error is a bare share."""
+    return "" if quantity == "error" else QUANTITY_UNITS[quantity]
+
+
+def quantity_format(quantity: Quantity) -> Format:
+    """How a value of that quantity is written."""
+    return "count" if quantity == "critical_batch_tokens" else "loss"
 
 
 def _interval_fact(prediction: Prediction, level: str) -> str:
@@ -61,17 +72,22 @@ def inputs_text(given: Mapping[str, Any]) -> str:
 def _conclusion(prediction: Prediction, given: Mapping[str, Any], unit: str, level: str) -> str:
     reach, column = farthest(prediction.extrapolation)
     tail = reach_sentence(reach, column, prediction.runs)
-    named = f"{prediction.quantity}"
+    named = prediction.quantity
+    count = quantity_format(named) == "count"
+
+    def shown(number: float) -> str:
+        return format_count(number) if count else f"{number:.4f}"
+
     if np.ndim(prediction.value):
         values = np.asarray(prediction.value)
         return (
-            f"Predicted {named} {values.max():.4f} to {values.min():.4f} {unit} at {values.size} "
-            f"points, each with its {level} interval below; {tail}."
+            f"Predicted {named} {shown(values.max())} to {shown(values.min())} {unit} at "
+            f"{values.size} points, each with its {level} interval below; {tail}."
         )
     value, low, high = (float(v) for v in (prediction.value, prediction.low, prediction.high))
-    width = f"{level} interval {low:.4f} to {high:.4f}" if low < high else "no interval known"
+    width = f"{level} interval {shown(low)} to {shown(high)}" if low < high else "no interval known"
     at = inputs_text(given)
-    return f"Predicted {named} {value:.4f} {unit} at {at}; {width}, {tail}.".replace("  ", " ")
+    return f"Predicted {named} {shown(value)} {unit} at {at}; {width}, {tail}.".replace("  ", " ")
 
 
 def _rows(prediction: Prediction, given: Mapping[str, Any]) -> tuple[tuple[Cell, ...], ...]:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.result import FitResult
-from scalewise.laws.law import QUANTITY_UNITS
 from scalewise.report.card import Card, Cell, Column, FigureSpec, Table
 from scalewise.report.cards.fit_figure import column_axis, relative_residuals, residual_panel
-from scalewise.report.cards.prediction import input_format
+from scalewise.report.cards.prediction import input_format, quantity_unit
 from scalewise.report.cards.shades import size_classes
 from scalewise.report.formats import counted, listed, percent
 from scalewise.runs.table import SIZES
@@ -94,7 +93,7 @@ def _ranks(values: Array) -> Array:
 
 def _table(result: FitResult, columns: dict[str, Array], misses: Array) -> Table:
     order = np.argsort(-np.abs(misses), kind="stable")[:_SHOWN]
-    unit = QUANTITY_UNITS[result.law.quantity] if result.law.quantity == "loss" else ""
+    unit = quantity_unit(result.law.quantity)
     heads = [Column("point", format="integer")]
     heads += [Column(name, format=input_format(name)) for name in columns]
     heads += [

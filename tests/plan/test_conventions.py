@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.plan.conventions import conventions
+from scalewise.plan.embedding_slope import local_exponent, observed_exponent
+from tests.plan.isoflop_runs import EXPONENT, isoflop_runs, shaped
+
+
+def test_the_same_runs_give_a_steeper_exponent_without_embeddings() -> None:
+    found = conventions(shaped(), bootstrap=20)
+    a = {row.key: row.a.value for row in found.rows}
+    assert list(a) == ["nonembed", "nonembed-attention", "head", "head-attention"]
+    assert a["head"] == pytest.approx(EXPONENT, abs=0.02)
+    assert a["nonembed"] > a["head"] + 0.05
+
+
+def test_the_shift_is_against_the_convention_that_counts_one_thing_less() -> None:
+    found = conventions(shaped(), bootstrap=0)
+    rows = {row.key: row for row in found.rows}
+    assert rows["nonembed"].shift == 0.0
+    assert rows["head-attention"].against == "head"
+    assert rows["head-attention"].shift == pytest.approx(
+        rows["head-attention"].a.value - rows["head"].a.value
+    )
+
+
+def test_columns_that_are_missing_are_named() -> None:
+    bare = shaped().frame.drop("vocab_size", "n_layer")
+    from scalewise.runs.read import read_runs
+
+    found = conventions(read_runs(bare), bootstrap=0)
+    assert [row.key for row in found.rows] == ["nonembed", "total"]
+    assert "the output head needs vocab_size and d_model" in found.missing
+    assert "the attention term needs n_layer, d_model and context_length" in found.missing
+
+
+def test_one_token_count_for_each_size_is_not_enough() -> None:
+    with pytest.raises(UnfitDataError, match="0 sizes have two token counts or more"):
+        conventions(isoflop_runs())
+
+
+@pytest.mark.parametrize(
+    ("size", "exponent"), [(1e5, 0.8297), (1e6, 0.9628), (1e8, 0.6128), (1e9, 0.5354)]
+)
+def test_the_local_exponent_of_pearce_and_song(size: float, exponent: float) -> None:
+    assert local_exponent(size, alpha=0.3478, beta=0.3658) == pytest.approx(exponent, abs=5e-5)
+
+
+def test_the_local_exponent_runs_between_its_two_limits() -> None:
+    small, large = local_exponent(np.array([1e-9, 1e30]), alpha=0.3478, beta=0.3658)
+    assert (small, large) == pytest.approx((0.7593, 0.5126), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "exponent"), [(0.3478, 0.3658, 0.787), (0.33917084, 0.2849083, 0.750)]
+)
+def test_a_line_over_kaplans_sizes_shows_about_kaplans_exponent(
+    alpha: float, beta: float, exponent: float
+) -> None:
+    assert observed_exponent(alpha=alpha, beta=beta) == pytest.approx(exponent, abs=1e-3)
+
+
+def test_without_embeddings_to_leave_out_nothing_bends() -> None:
+    flat = local_exponent(np.geomspace(1e3, 1e9, 5), alpha=0.3, beta=0.4, omega=0.0)
+    assert flat == pytest.approx(np.full(5, 0.4 / 0.7))
+
+
+def test_the_exponent_of_a_negative_size_is_refused() -> None:
+    with pytest.raises(UsageError, match="not positive"):
+        local_exponent(-1.0, alpha=0.3, beta=0.3)

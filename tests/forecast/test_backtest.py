@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scalewise.core.errors import RunDataError, UnfitDataError
+from scalewise.core.quantities import format_count
 from scalewise.forecast.backtest import (
     NAIVE,
     HeldOutPoint,
@@ -48,7 +49,7 @@ def test_splits_hold_out_the_largest_size_then_the_next_while_three_remain() -> 
         assert split.max_fitted_flops == pytest.approx(6 * 500 * SIZES[cut - 1] ** 2)
         assert split.max_target_flops == pytest.approx(6 * 500 * 1e18)
         assert split.reach == pytest.approx((1e9 / SIZES[cut - 1]) ** 2)
-        assert split.label == f"params up to {SIZES[cut - 1]:.4g}"
+        assert split.label == f"params up to {format_count(SIZES[cut - 1])}"
 
 
 def test_many_sizes_are_cut_in_their_upper_half_only() -> None:

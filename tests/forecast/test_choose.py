@@ -80,6 +80,14 @@ def test_auto_holds_a_larger_run_about_as_often_as_it_says() -> None:
     assert np.mean(errors) < 0.02
 
 
+def test_a_split_with_a_point_per_constant_does_not_blow_up_the_interval() -> None:
+    # Three sizes and three constants: the fit passes through its points and states no width.
+    result = choose(ladder(sizes=6, budgets=1, noise=0.01), ["power"], bootstrap=40)
+    assert 1.0 <= result.spread < 20
+    prediction = result.predict(params=1e10)
+    assert float(prediction.high) < 2 * float(prediction.value)
+
+
 def test_fewer_than_four_sizes_are_fitted_but_called_untested() -> None:
     result = choose(ladder(sizes=3))
     assert result.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)

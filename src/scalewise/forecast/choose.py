@@ -50,6 +50,8 @@ UNTESTED_SPREAD = 1.5
 _PLAINLY_WORSE = 6.0  # times the noise around the best law
 _NEAR_TIE = 1.2  # squared errors within this ratio are no reason to leave the usual count
 _Z90 = 1.6449
+# A fit through every point knows no noise, and an interval without width makes no claim to test.
+_NO_WIDTH = 1e-6
 
 
 def fit(
@@ -250,7 +252,10 @@ def _spread(scores: Sequence[LawScore], shares: dict[str, float]) -> float:
         high = np.average([np.log(points[i].high) for points in members], weights=weights)
         between = np.ptp([np.log(points[i].predicted) for points in members]) / 2
         sd = np.hypot((high - low) / (2 * _Z90), between / _Z90)
-        ratios.append((np.log(members[0][i].measured) - centre) / max(sd, 1e-9))
+        if sd > _NO_WIDTH:
+            ratios.append((np.log(members[0][i].measured) - centre) / sd)
+    if not ratios:
+        return float(np.sqrt(_PRIOR_RATIO))
     evidence = float(np.mean(np.square(ratios))) * splits
     return float(
         max(1.0, np.sqrt((_PRIOR_SPLITS * _PRIOR_RATIO + evidence) / (_PRIOR_SPLITS + splits)))

@@ -131,6 +131,11 @@ class Learner:
                 copies["updates"] = state["step"].cpu().numpy().copy()
         return copies
 
+    def named_weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        """A copy of every weight tensor, by name (see `model.weight_slots`)."""
+        views = self._model.weights_by_name(self._flat)
+        return {name: view.detach().cpu().numpy().copy() for name, view in views.items()}
+
     def weights_sha256(self) -> str:
         """A checksum of all weights, to compare two runs to the bit."""
         arrays = self.arrays()

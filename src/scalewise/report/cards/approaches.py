@@ -215,6 +215,6 @@ def _valleys(found: IsoFlop) -> Panel:
     return Panel(
         f"Loss by {found.size} at equal compute",
         Axis(found.size, "count", "log", "count"),
-        Axis("loss", "nats/token", "linear", "number"),
+        Axis("loss", "nats/token", "log", "number"),
         tuple(series),
     )

@@ -47,7 +47,7 @@ class PlainBlock(nn.Module):
         self.mlp_out = nn.Linear(shape.d_ff, D, bias=False)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """x (B, T, D) after one block."""
+        """One block; x is (B, T, D)."""
         B, T, D = x.shape
         q, k, v = (
             part.view(B, T, self.heads, -1).transpose(1, 2)

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.runs.spec import RunSpec
 from scalewise.train.executor import train_all
+from scalewise.train.pretokenized import map_bins
 from scalewise.train.progress import Progress
 from scalewise.train.run_folder import RunFolder
 from scalewise.train.shape import shape_from_width
@@ -152,6 +156,15 @@ def test_an_interrupt_stops_the_processes_and_a_second_call_goes_on(
     assert [row["loss"] for row in result.rows] == [row["loss"] for row in whole.rows]
 
 
+def test_training_here_leaves_the_process_as_it_was(tmp_path: Path, text: str) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    train_all(small_ladder(text)[:1], tmp_path / "q", executor="inline")
+    assert torch.get_num_threads() == 2
+    assert torch.tensor(1e-42) * 0.5 > 0  # denormal numbers still count
+    torch.set_num_threads(before)
+
+
 def test_one_diverging_run_does_not_stop_the_others(tmp_path: Path, text: str) -> None:
     specs = [*small_ladder(text), small_spec(run_id="wild", lr_peak=9.0, corpus=text)]
     result = train_all(specs, tmp_path / "q", executor="inline")
@@ -182,6 +195,39 @@ def test_byte_pair_runs_train_too(tmp_path: Path, text: str) -> None:
     result = train_all([spec], tmp_path / "q", executor="inline")
     assert result.rows[-1]["tokenizer"] == "bpe-280"
     assert result.rows[-1]["bytes_per_token"] > 1.2
+
+
+def ready_tokens(folder: Path, highest: int = 99) -> Path:
+    folder.mkdir()
+    for split, count in (("train", 9_000), ("val", 600)):
+        (7 * np.arange(count) % (highest + 1)).astype("<u2").tofile(folder / f"{split}.bin")
+    return folder
+
+
+def test_ready_tokens_are_mapped_where_they_lie(tmp_path: Path) -> None:
+    bins = ready_tokens(tmp_path / "bins")
+    shape = shape_from_width(16, vocab_size=100, context_length=32)
+    spec = small_spec(tokenizer="tokens-100", shape=shape, token_budgets=(4_096,), corpus=str(bins))
+    result = train_all([spec], tmp_path / "q", executor="inline")
+    assert result.unfinished == ()
+    assert result.rows[-1]["tokens_unique"] == 9_000
+    assert result.rows[-1]["bytes_per_token"] is None
+    assert not list((tmp_path / "q").rglob("*.npy"))
+    ready_tokens(tmp_path / "others", highest=98)
+    with pytest.raises(RunDataError, match="their losses cannot be compared"):
+        train_all([replace(spec, corpus=str(tmp_path / "others"))], tmp_path / "q")
+
+
+def test_numbers_that_are_no_tokens_are_refused(tmp_path: Path) -> None:
+    bins = ready_tokens(tmp_path / "bins", highest=99)
+    with pytest.raises(RunDataError, match=r"train\.bin holds token 99, outside of tokens-99"):
+        map_bins(bins, "tokens-99")
+    (bins / "val.bin").write_bytes(b"odd")
+    with pytest.raises(RunDataError, match="3 bytes, no whole number of uint16 tokens"):
+        map_bins(bins, "tokens-100")
+    (bins / "val.bin").unlink()
+    with pytest.raises(UsageError, match="No tokens in"):
+        map_bins(bins, "tokens-100")
 
 
 @pytest.mark.parametrize(

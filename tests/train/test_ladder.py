@@ -12,6 +12,7 @@ import pytest
 
 from scalewise.core import counting
 from scalewise.core.errors import RunDataError, UsageError
+from scalewise.train import calibrate
 from scalewise.train.corpus.embedded import embedded_manifest
 from scalewise.train.cost import estimate_cost, training_flops_exact, wall_seconds
 from scalewise.train.ladder import live_ladder, lr_peak_for, pilot_ladder, split_largest
@@ -146,3 +147,9 @@ def test_two_workers_wait_for_the_longest_run() -> None:
     assert wall_seconds(costs, workers=1) == pytest.approx(total)
     assert max(total / 2, longest) <= wall_seconds(costs, workers=2) < total
     assert wall_seconds(costs, workers=100) == longest
+
+
+def test_a_speed_is_measured_against_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "SECONDS", 0.01)
+    monkeypatch.setattr(calibrate, "step_seconds", lambda spec: 1e6)
+    assert 1e6 < calibrate.measured_speed() < 1e12

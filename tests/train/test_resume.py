@@ -16,6 +16,7 @@ from scalewise.core.errors import UsageError
 from scalewise.train import trainer
 from scalewise.train.checkpoint import NAMES, Checkpoint, CheckpointPair
 from scalewise.train.learner import Learner
+from scalewise.train.process import settled
 from scalewise.train.run_folder import Row, RunBusyError, RunFolder
 from scalewise.train.tokenizer import TokenizedCorpus, save_tokens
 from scalewise.train.trainer import train_run
@@ -35,7 +36,8 @@ def undisturbed(
     tokens: TokenizedCorpus, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, list[Row]]:
     queue = tmp_path_factory.mktemp("undisturbed")
-    train_run(small_spec(), tokens, queue)
+    with settled():
+        train_run(small_spec(), tokens, queue)
     return outcome(queue, small_spec())
 
 
@@ -70,8 +72,7 @@ def test_killed_at_ten_random_moments_each_run_ends_with_the_same_weights_and_ro
     start = time.monotonic()
     whole.join()
     duration = time.monotonic() - start
-    expected = outcome(tmp_path / "whole", spec)
-    assert expected == undisturbed
+    assert outcome(tmp_path / "whole", spec) == undisturbed
 
     killed = 0
     for attempt in range(4 * KILLS):
@@ -81,10 +82,9 @@ def test_killed_at_ten_random_moments_each_run_ends_with_the_same_weights_and_ro
         victim.kill()
         victim.join()
         killed += not RunFolder(queue, spec).is_done
-        resumed = run(queue)
-        resumed.join()
-        assert resumed.exitcode == 0
-        assert outcome(queue, spec) == expected
+        with settled():
+            train_run(spec, tokens, queue)
+        assert outcome(queue, spec) == undisturbed
         if killed == KILLS:
             return
     pytest.fail(f"only {killed} of {4 * KILLS} kills struck before the end")

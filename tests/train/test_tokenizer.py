@@ -73,7 +73,9 @@ def test_tokens_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
     assert (loaded.tokenizer, loaded.fingerprint) == (tokens.tokenizer, tokens.fingerprint)
 
 
-@pytest.mark.parametrize("name", ["words", "bpe", "bpe-12", "bpe-256", "bpe-100000", "bpe-1e3"])
+@pytest.mark.parametrize(
+    "name", ["words", "bpe", "bpe-12", "bpe-256", "bpe-100000", "bpe-1e3", "tokens-1"]
+)
 def test_an_unknown_tokenizer_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"No tokenizer named '{name}'"):
         vocab_size_of(name)

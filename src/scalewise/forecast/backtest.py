@@ -82,7 +82,8 @@ class LawScore:
     """How one law, or naive rule, did on held-out runs over all splits.
 
     ``coverage``, ``mean_width`` (in logs) and ``interval_score`` (in logs, lower is better:
-    Gneiting & Raftery 2007) are None for rules that give no interval.
+    Gneiting & Raftery 2007) are None for rules that give no interval. ``noise`` is the scatter
+    around the law at the runs it was fitted to, averaged over the splits.
     """
 
     law: str
@@ -92,6 +93,7 @@ class LawScore:
     coverage: float | None
     mean_width: float | None
     interval_score: float | None
+    noise: float | None = None
     status: str = "fitted"
 
     @property
@@ -234,6 +236,7 @@ def score(
     *,
     level: float,
     splits: int,
+    noise: float | None = None,
     status: str = "fitted",
 ) -> LawScore:
     """Summarise held-out forecasts; naive rules get no interval measures."""
@@ -258,6 +261,7 @@ def score(
         coverage=measures[0],
         mean_width=measures[1],
         interval_score=measures[2],
+        noise=noise,
         status=status,
     )
 
@@ -269,6 +273,7 @@ def score_laws(
     scores = []
     for law in laws:
         points: list[HeldOutPoint] = []
+        noises: list[float] = []
         reason = "fitted"
         for split in splits:
             result, reason = forecast_split(law, split, policy)
@@ -276,8 +281,17 @@ def score_laws(
                 points, reason = [], f"{split.label}: {reason}"
                 break
             points += held_out_points(result, split.held_out, level=policy.level)
+            noises.append(result.noise)
         scores.append(
-            score(law.key, law.title, points, level=policy.level, splits=len(splits), status=reason)
+            score(
+                law.key,
+                law.title,
+                points,
+                level=policy.level,
+                splits=len(splits),
+                noise=float(np.mean(noises)) if points else None,
+                status=reason,
+            )
         )
     return tuple(scores)
 

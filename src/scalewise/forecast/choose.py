@@ -47,7 +47,8 @@ _WORST_RATIO = 2.5
 # the weight of so many splits. Intervals from few runs are known to be too narrow.
 _PRIOR_SPLITS, _PRIOR_RATIO = 2.0, 1.5
 UNTESTED_SPREAD = 1.5
-_PLAINLY_WORSE = 6.0  # times the noise around the best law
+_INADEQUATE = 2.5  # times the noise around the best law, where backtests can tell the rest apart
+_PLAINLY_WORSE = 6.0  # the same where they cannot
 _NEAR_TIE = 1.2  # squared errors within this ratio are no reason to leave the usual count
 _Z90 = 1.6449
 # A fit through every point knows no noise, and an interval without width makes no claim to test.
@@ -163,7 +164,7 @@ def combine(
     bootstrap: int,
 ) -> FitResult:
     """Fit the laws that did well to the whole table and let them share in predictions."""
-    shares = law_weights(on_one_count(laws, scores))
+    shares = law_weights(on_one_count(laws, adequate(scores)))
     if not shares:
         raise UnfitDataError(
             "No law could be fitted to every part of these runs: "
@@ -188,6 +189,16 @@ def combine(
         return result
     note = f"Backtested up to {reach:.3g} times the fitted compute; beyond that it is untested."
     return replace(result, warnings=(*result.warnings, note))
+
+
+def adequate(scores: Sequence[LawScore]) -> tuple[LawScore, ...]:
+    """The laws that describe the runs they were fitted to nearly as closely as the best does.
+
+    A law of compute alone may be lucky on a few held-out runs; where size and tokens vary freely
+    its own residuals show that it is not the law.
+    """
+    least = min((s.noise for s in scores if s.noise is not None), default=0.0)
+    return tuple(s for s in scores if s.noise is not None and s.noise <= _INADEQUATE * least)
 
 
 def on_one_count(laws: Sequence[Law], scores: Sequence[LawScore]) -> tuple[LawScore, ...]:

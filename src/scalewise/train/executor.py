@@ -16,9 +16,16 @@ from scalewise.core.records import atomic_write, to_json
 from scalewise.runs.spec import RunSpec
 from scalewise.train.corpus import load_corpus
 from scalewise.train.cost import training_flops_exact
+from scalewise.train.pretokenized import follow_reference, map_bins, refer_to_bins
 from scalewise.train.progress import OnProgress, Progress, stopped
 from scalewise.train.run_folder import Row, RunBusyError, RunFolder, bind_corpus, finished_rows
-from scalewise.train.tokenizer import load_tokens, save_tokens, tokenize
+from scalewise.train.tokenizer import (
+    READY,
+    TokenizedCorpus,
+    load_tokens,
+    save_tokens,
+    tokenize,
+)
 
 RUN_TABLE = "runs.jsonl"
 EXECUTORS = ("local", "inline")
@@ -58,8 +65,8 @@ def train_all(
 ) -> TrainingResult:
     """Train every run that is not done yet, longest first; write one run table for the folder.
 
-    ``executor="local"`` spawns ``workers`` processes, ``"inline"`` trains in this one, which it
-    sets to one thread. A run whose process dies, or which another process holds, is reported in
+    ``executor="local"`` spawns ``workers`` processes, ``"inline"`` trains in this one, on
+    one thread. A run whose process dies, or which another process holds, is reported in
     ``unfinished``; the others go on. Ctrl-C stops the processes and raises KeyboardInterrupt;
     call again to go on.
     Raises UsageError for an unknown executor, repeated run ids or mixed corpora, RunDataError
@@ -99,7 +106,7 @@ def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
     try:
         train_run(
             spec,
-            load_tokens(_tokens_folder(settings.queue, spec.tokenizer)),
+            _load_tokens(settings.queue, spec.tokenizer),
             settings.queue,
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,
@@ -112,11 +119,11 @@ def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
 
 
 def _train_inline(pending: Sequence[RunSpec], settings: Settings, note: OnProgress) -> None:
-    from scalewise.train.process import settle_process
+    from scalewise.train.process import settled
 
-    settle_process()
-    for spec in pending:
-        train_here(spec, settings, note)
+    with settled():
+        for spec in pending:
+            train_here(spec, settings, note)
 
 
 def _check(specs: Sequence[RunSpec], executor: str, workers: int) -> None:
@@ -145,10 +152,22 @@ def _tokens_folder(queue: Path, tokenizer: str) -> Path:
 
 
 def _prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
-    """Tokenize once, where every process can map the result."""
-    corpus = load_corpus(specs[0].corpus)
-    bind_corpus(queue, corpus.fingerprint, corpus.name)
-    for tokenizer in sorted({spec.tokenizer for spec in specs}):
-        folder = _tokens_folder(queue, tokenizer)
-        if not (folder / "tokens.json").exists():
-            save_tokens(tokenize(corpus, tokenizer), folder)
+    """Tokenize once, where every process can map the result; ready tokens stay where they are."""
+    corpus, tokenizers = specs[0].corpus, sorted({spec.tokenizer for spec in specs})
+    for tokenizer in (name for name in tokenizers if name.startswith(READY)):
+        tokens = map_bins(Path(corpus).resolve(), tokenizer)
+        bind_corpus(queue, tokens.fingerprint, tokens.name)
+        refer_to_bins(tokens, _tokens_folder(queue, tokenizer))
+    to_make = [name for name in tokenizers if not name.startswith(READY)]
+    if to_make:
+        text = load_corpus(corpus)
+        bind_corpus(queue, text.fingerprint, text.name)
+        for tokenizer in to_make:
+            folder = _tokens_folder(queue, tokenizer)
+            if not (folder / "tokens.json").exists():
+                save_tokens(tokenize(text, tokenizer), folder)
+
+
+def _load_tokens(queue: Path, tokenizer: str) -> TokenizedCorpus:
+    folder = _tokens_folder(queue, tokenizer)
+    return follow_reference(folder) if tokenizer.startswith(READY) else load_tokens(folder)

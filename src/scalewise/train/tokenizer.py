@@ -18,6 +18,8 @@ from scalewise.train.batches import Tokens
 from scalewise.train.corpus import Corpus
 from scalewise.train.corpus.split import SEPARATOR
 
+READY = "tokens-"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TokenizedCorpus:
@@ -27,26 +29,30 @@ class TokenizedCorpus:
     fingerprint: str
     tokenizer: str
     vocab_size: int
-    bytes_per_token: float  # of the validation split
+    bytes_per_token: float | None  # of the validation split; None where nobody knows
     train: Tokens
     val: Tokens
 
 
 def vocab_size_of(tokenizer: str) -> int:
-    """The size that a tokenizer's name promises: 256 for ``bytes``, V for ``bpe-V``.
+    """The size that a tokenizer's name promises: 256 for ``bytes``, V for the others.
 
     >>> vocab_size_of("bpe-4096")
     4096
     """
     if tokenizer == "bytes":
         return 256
-    match = re.fullmatch(r"bpe-(\d+)", tokenizer)
-    if match is None or not 256 < int(match[1]) <= 65536:
-        raise UsageError(
-            f"No tokenizer named {tokenizer!r}.",
-            hint="Known: 'bytes', or 'bpe-V' with 256 < V <= 65536, such as 'bpe-4096'.",
-        )
-    return int(match[1])
+    trained = re.fullmatch(r"bpe-(\d{3,5})", tokenizer)
+    if trained and 256 < int(trained[1]) <= 65536:
+        return int(trained[1])
+    ready = re.fullmatch(rf"{READY}(\d{{1,7}})", tokenizer)
+    if ready and int(ready[1]) > 1:
+        return int(ready[1])
+    raise UsageError(
+        f"No tokenizer named {tokenizer!r}.",
+        hint="Known: 'bytes'; 'bpe-V' with 256 < V <= 65536, such as 'bpe-4096', trained on the "
+        "corpus; 'tokens-V' for a folder of ready tokens.",
+    )
 
 
 def tokenize(corpus: Corpus, tokenizer: str) -> TokenizedCorpus:

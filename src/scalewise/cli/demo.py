@@ -43,9 +43,9 @@ def demo(*, live: bool, out: str, folder: str, workers: int, seed: int) -> Answe
 
         table, sizes = live_runs(Path(folder), workers=workers, seed=seed), 1
     else:
-        from scalewise.runs.example import example_runs
+        from scalewise.runs.example import HELD_OUT_SIZES, settled_runs
 
-        table, sizes = example_runs(), 2
+        table, sizes = settled_runs(), HELD_OUT_SIZES
     cards, forecast = walk(table, sizes=sizes, seed=seed)
     write_page(
         cards,

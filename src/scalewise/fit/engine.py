@@ -13,7 +13,7 @@ from scalewise.fit.points import Points, Rows, points_of
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import THOROUGH, Effort, Optimum, search
 from scalewise.fit.space import Space, space_of
-from scalewise.fit.uncertainty import Resampling, asymptotic, refitted
+from scalewise.fit.uncertainty import Resampling, asymptotic, refitted, robust_scale
 from scalewise.laws.catalogue import law_from
 from scalewise.laws.law import Law
 
@@ -169,9 +169,7 @@ def _noise(residuals: Array, weights: Array, free: int) -> float:
     ignore a real tail.
     """
     kept = residuals[weights > 0]
-    # A robust fit passes through as many points as it has constants: those say nothing of noise.
-    passed = min(free, len(kept) - 1)
-    scale = 1.4826 * float(np.median(np.sort(np.abs(kept))[passed:]))
+    scale = robust_scale(kept, free)
     if scale > 0:
         kept = np.clip(kept, -3 * scale, 3 * scale)
     degrees = max(len(kept) - free, 1)

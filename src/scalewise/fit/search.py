@@ -64,10 +64,19 @@ class Effort:
     screened: int
     refined: int
     tolerance: float
+    max_iterations: int
+    follows_valleys: bool
 
 
-THOROUGH = Effort(screened=256, refined=16, tolerance=RELATIVE_DECREASE)
-QUICK = Effort(screened=96, refined=4, tolerance=1e-7)  # for the many fits of a backtest
+THOROUGH = Effort(
+    screened=256,
+    refined=16,
+    tolerance=RELATIVE_DECREASE,
+    max_iterations=200,
+    follows_valleys=True,
+)
+# For the many fits of a backtest, where a place in a flat valley is as good as its bottom.
+QUICK = Effort(screened=96, refined=4, tolerance=1e-6, max_iterations=60, follows_valleys=False)
 
 
 def search(space: Space, observed: Array, weights: Array, effort: Effort = THOROUGH) -> Optimum:
@@ -78,8 +87,17 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
             space, begin, observed, weights, delta=np.inf, max_iterations=40, tolerance=1e-6
         )
     distinct, member = _distinct(rough.q, rough.objective)
-    found = descend(space, distinct, observed, weights, tolerance=effort.tolerance)
-    along = _along_the_valley(space, found, observed, weights)
+    found = descend(
+        space,
+        distinct,
+        observed,
+        weights,
+        tolerance=effort.tolerance,
+        max_iterations=effort.max_iterations,
+    )
+    along = found.q[:0]
+    if effort.follows_valleys:
+        along = _along_the_valley(space, found, observed, weights)
     if len(along):
         target = space.objective.delta or SMOOTHED
         more = minimise(space, along, observed, weights, delta=target, tolerance=effort.tolerance)
@@ -155,6 +173,7 @@ def descend(
     weights: Array,
     *,
     tolerance: float = RELATIVE_DECREASE,
+    max_iterations: int = THOROUGH.max_iterations,
     warm: bool = False,
 ) -> Minimum:
     """Descend from each ``q`` (S, p), with delta lowered step by step to the objective's own.
@@ -171,7 +190,15 @@ def descend(
         while np.isfinite(target) and delta > 1.5 * target:
             q = minimise(space, q, observed, weights, delta=delta, max_iterations=8).q
             delta *= 0.25
-    return minimise(space, q, observed, weights, delta=target, tolerance=tolerance)
+    return minimise(
+        space,
+        q,
+        observed,
+        weights,
+        delta=target,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
 
 
 def _basins(space: Space, found: Minimum, same: Array) -> tuple[Basin, ...]:

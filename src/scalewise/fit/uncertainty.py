@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.fit.search import descend
+from scalewise.fit.solver import minimise
 from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -49,15 +50,14 @@ def refitted(
     rng = np.random.default_rng(seed)
     runs = len(np.unique(cluster))
     wild = runs < FEW_RUNS
-    residuals, jacobian = space.residuals(q[None], observed[None])
-    fitted = observed + residuals[0]
+    fitted = observed + space.residuals(q[None], observed[None])[0][0]
+    noise = _smooth_noise(space, q, observed, weights) if wild else np.zeros(len(observed))
     step = max(1, _CHUNK // (len(observed) * max(len(q), 1)))
     parts, failed = [], 0
     for begin in range(0, count, step):
         size = min(step, count - begin)
         if wild:
             flips = rng.choice(np.concatenate([-_WEBB, _WEBB]), size=(size, runs))
-            noise = -residuals[0] / np.sqrt(1.0 - leverage(jacobian[0], weights))
             y, w = fitted + flips[:, cluster] * noise, np.broadcast_to(weights, (size, len(fitted)))
         else:
             draws = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=size)
@@ -68,6 +68,27 @@ def refitted(
         parts.append(found.q[good])
     method = "wild cluster bootstrap by run" if wild else "pairs bootstrap by run"
     return Resamples(np.concatenate(parts) if parts else np.empty((0, len(q))), method, failed)
+
+
+def _smooth_noise(space: Space, q: Array, observed: Array, weights: Array) -> Array:
+    """Residuals to flip, from a least-squares-like fit beside the optimum, for their leverage.
+
+    A small delta makes the fit pass exactly through as many points as there are constants, and a
+    residual of zero stays zero however it is flipped: the draws would be far too narrow.
+    """
+    residuals, _ = space.residuals(q[None], observed[None])
+    delta = max(1.5 * robust_scale(residuals[0], int(space.free.sum())), space.objective.delta)
+    if delta > 0 and np.isfinite(delta):
+        smooth = minimise(space, q[None], observed, weights, delta=delta, tolerance=_ENOUGH).q
+        q = smooth[0]
+    residuals, jacobian = space.residuals(q[None], observed[None])
+    return -residuals[0] / np.sqrt(1.0 - leverage(jacobian[0], weights))
+
+
+def robust_scale(residuals: Array, free: int) -> float:
+    """Robust standard deviation, without the points that a robust fit passes through."""
+    passed = min(free, len(residuals) - 1)
+    return 1.4826 * float(np.median(np.sort(np.abs(residuals))[passed:]))
 
 
 def asymptotic(
@@ -83,7 +104,8 @@ def asymptotic(
     """Draw coordinates from the cluster-robust normal approximation at the optimum.
 
     Residuals are scaled up by their leverage and by the number of runs (CR2-like), so that few
-    runs give wide draws.
+    runs give wide draws. A delta far below the noise makes the fit one of least absolute
+    deviations, whose constants scatter sqrt(pi / 2) times as far as those of least squares.
     """
     rng = np.random.default_rng(seed)
     runs = len(np.unique(cluster))
@@ -95,7 +117,9 @@ def asymptotic(
     by_run = np.zeros((runs, len(q)))
     np.add.at(by_run, cluster, scores.T)
     # Summing each run's score under random signs has exactly the sandwich covariance.
-    signs = rng.standard_normal((count, runs)) * np.sqrt(runs / max(runs - 1, 1))
+    is_lad = space.objective.delta < 0.5 * robust_scale(residuals[0], int(open_.sum()))
+    factor = np.sqrt(runs / max(runs - 1, 1)) * (np.sqrt(np.pi / 2) if is_lad else 1.0)
+    signs = rng.standard_normal((count, runs)) * factor
     draws = np.clip(q + signs @ by_run @ bread, space.low, space.high)
     return Resamples(draws, "normal approximation, clustered by run", 0)
 

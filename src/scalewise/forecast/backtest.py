@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from scalewise.core.errors import ScalewiseError, UnfitDataError
 from scalewise.core.quantities import format_count
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult
-from scalewise.fit.search import QUICK
+from scalewise.fit.search import QUICK, THOROUGH, Effort
+from scalewise.fit.uncertainty import Resampling
 from scalewise.forecast.candidates import candidates
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
@@ -21,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 NAIVE = ("best seen", "most compute")
 MAX_SPLITS = 4
+QUICK_DRAWS = 100
 _LEAST_SIZES = 3  # that a law is fitted to
 
 
@@ -32,6 +34,13 @@ class Policy:
     delta: float | None = None
     level: float = 0.9
     seed: int = 0
+    effort: Effort = THOROUGH
+    resampling: Resampling = "refit"
+
+    @property
+    def quick(self) -> Policy:
+        """The same for the many fits of a backtest, whose forecasts need no certificate."""
+        return replace(self, effort=QUICK, resampling="asymptotic")
 
 
 DEFAULT_POLICY = Policy()
@@ -176,19 +185,24 @@ def size_column(table: RunTable) -> str:
     )
 
 
+def fit_by(policy: Policy, law: Law, table: RunTable, *, bootstrap: int) -> FitResult:
+    """Fit one law as a policy says."""
+    return fit(
+        law,
+        table,
+        objective=policy.objective,
+        delta=policy.delta,
+        bootstrap=bootstrap,
+        resampling=policy.resampling,
+        seed=policy.seed,
+        effort=policy.effort,
+    )
+
+
 def forecast_split(law: Law, split: Split, policy: Policy) -> tuple[FitResult | None, str]:
     """Fit a law to the small side of a split; the reason, if it cannot be done."""
     try:
-        result = fit(
-            law,
-            split.fitted,
-            objective=policy.objective,
-            delta=policy.delta,
-            bootstrap=100,
-            resampling="asymptotic",
-            seed=policy.seed,
-            effort=QUICK,
-        )
+        result = fit_by(policy.quick, law, split.fitted, bootstrap=QUICK_DRAWS)
         return result.required(), "fitted"
     except ScalewiseError as error:
         return None, str(error)

@@ -21,11 +21,13 @@ from scalewise.fit.points import Rows
 from scalewise.fit.result import FitResult, Rival
 from scalewise.forecast.backtest import (
     DEFAULT_POLICY,
+    QUICK_DRAWS,
     Backtest,
     HeldOutPoint,
     LawScore,
     Policy,
     Split,
+    fit_by,
     held_out_points,
     law_candidates,
     loss_finals,
@@ -182,7 +184,7 @@ def combine(
     total = sum(shares[key] for key in usable)
     result = _combined(
         [(shares[key] / total, result) for key, result in usable.items()],
-        _spread(scores, shares),
+        _spread(scores, shares, splits),
     )
     reach = max(split.reach for split in splits)
     if not reach > 1:
@@ -197,8 +199,10 @@ def adequate(scores: Sequence[LawScore]) -> tuple[LawScore, ...]:
     A law of compute alone may be lucky on a few held-out runs; where size and tokens vary freely
     its own residuals show that it is not the law.
     """
-    least = min((s.noise for s in scores if s.noise is not None), default=0.0)
-    return tuple(s for s in scores if s.noise is not None and s.noise <= _INADEQUATE * least)
+    # A law with as many constants as points leaves no residuals: that is no closeness.
+    told = [s.noise for s in scores if s.noise is not None and s.noise > _NO_WIDTH]
+    worst = _INADEQUATE * min(told, default=np.inf)
+    return tuple(s for s in scores if s.noise is not None and s.noise <= worst)
 
 
 def on_one_count(laws: Sequence[Law], scores: Sequence[LawScore]) -> tuple[LawScore, ...]:
@@ -247,30 +251,39 @@ def _inverse_square(squared: Mapping[str, float]) -> dict[str, float]:
     return {key: 1.0 / value / total for key, value in kept.items()}
 
 
-def _spread(scores: Sequence[LawScore], shares: dict[str, float]) -> float:
+def _spread(
+    scores: Sequence[LawScore], shares: Mapping[str, float], splits: Sequence[Split]
+) -> float:
     """By how much the combination's held-out errors exceeded its intervals, at least 1.
 
     Errors within a split are nearly one error, so each split counts once.
     """
-    by_key = {s.law: s.points for s in scores}
-    members = [by_key[key] for key in shares]
+    members = [next(s.points for s in scores if s.law == key) for key in shares]
     weights = list(shares.values())
-    splits = next(s.splits for s in scores if s.law in shares)
-    ratios = []
-    for i in range(len(members[0])):
-        centre = np.average([np.log(points[i].predicted) for points in members], weights=weights)
-        low = np.average([np.log(points[i].low) for points in members], weights=weights)
-        high = np.average([np.log(points[i].high) for points in members], weights=weights)
-        between = np.ptp([np.log(points[i].predicted) for points in members]) / 2
-        sd = np.hypot((high - low) / (2 * _Z90), between / _Z90)
-        if sd > _NO_WIDTH:
-            ratios.append((np.log(members[0][i].measured) - centre) / sd)
-    if not ratios:
-        return float(np.sqrt(_PRIOR_RATIO))
-    evidence = float(np.mean(np.square(ratios))) * splits
-    return float(
-        max(1.0, np.sqrt((_PRIOR_SPLITS * _PRIOR_RATIO + evidence) / (_PRIOR_SPLITS + splits)))
+    squared = []
+    begin = 0
+    for split in splits:
+        rows = slice(begin, begin + len(split.held_out))
+        begin = rows.stop
+        ratios = [
+            _ratio(points, weights) for points in zip(*(m[rows] for m in members), strict=True)
+        ]
+        known = [ratio**2 for ratio in ratios if ratio is not None]
+        if known:
+            squared.append(float(np.mean(known)))
+    evidence, weight = sum(squared), _PRIOR_SPLITS + len(squared)
+    return float(max(1.0, np.sqrt((_PRIOR_SPLITS * _PRIOR_RATIO + evidence) / weight)))
+
+
+def _ratio(points: Sequence[HeldOutPoint], weights: Sequence[float]) -> float | None:
+    """Error of the laws' mean forecast of one run, in its standard deviations."""
+    centre, low, high = (
+        np.average([np.log(getattr(point, name)) for point in points], weights=weights)
+        for name in ("predicted", "low", "high")
     )
+    between = np.ptp([np.log(point.predicted) for point in points]) / 2
+    sd = np.hypot((high - low) / 2, between) / _Z90
+    return None if sd <= _NO_WIDTH else float((np.log(points[0].measured) - centre) / sd)
 
 
 def _score_auto(laws: Sequence[Law], splits: Sequence[Split], policy: Policy) -> LawScore:
@@ -289,10 +302,10 @@ def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult
     try:
         inner = splits_by_size(split.fitted)
         scores = score_laws(laws, inner, policy)
-        return combine(split.fitted, laws, scores, inner, policy, bootstrap=100)
+        return combine(split.fitted, laws, scores, inner, policy.quick, bootstrap=QUICK_DRAWS)
     except UnfitDataError as error:
         try:
-            return _untested(split.fitted, laws, str(error), policy, bootstrap=100)
+            return _untested(split.fitted, laws, str(error), policy.quick, bootstrap=QUICK_DRAWS)
         except UnfitDataError:
             return None
 
@@ -324,7 +337,7 @@ def _untested(
 
 def _attempt(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult | None:
     try:
-        return _fit(law, table, policy, bootstrap=bootstrap).required()
+        return fit_by(policy, law, table, bootstrap=bootstrap).required()
     except UnfitDataError:
         return None
 
@@ -334,14 +347,3 @@ def _combined(members: Sequence[tuple[float, FitResult]], spread: float) -> FitR
     (weight, leader), *others = sorted(members, key=lambda member: -member[0])
     rivals = tuple(Rival(weight=share, result=result) for share, result in others)
     return leader.combined_with(rivals, weight=weight, spread=spread)
-
-
-def _fit(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult:
-    return fit_law(
-        law,
-        table,
-        objective=policy.objective,
-        delta=policy.delta,
-        bootstrap=bootstrap,
-        seed=policy.seed,
-    )

@@ -95,9 +95,9 @@ def picture() -> str:
     from scalewise.report.cards.held_out import held_out_card
     from scalewise.report.figures import svg
     from scalewise.report.palette import figure_css
-    from scalewise.runs.example import HELD_OUT_SIZES, example_runs
+    from scalewise.runs.example import HELD_OUT_SIZES, settled_runs
 
-    figure = held_out_card(forecast_held_out(example_runs(), sizes=HELD_OUT_SIZES)).figure
+    figure = held_out_card(forecast_held_out(settled_runs(), sizes=HELD_OUT_SIZES)).figure
     assert figure is not None
     drawn = svg(replace(figure, panels=figure.panels[:1]), name="forecast")
     style = f"{figure_css()}\ntext{{font-family:system-ui,sans-serif}}"

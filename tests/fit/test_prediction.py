@@ -11,7 +11,7 @@ import scipy.stats
 from scalewise.core.errors import LawError, UsageError
 from scalewise.fit.engine import fit
 from scalewise.fit.prediction import mixed_quantile
-from scalewise.fit.result import FitResult, Rival, _t_quantile
+from scalewise.fit.result import FitResult, Rival, t_quantile
 from scalewise.fit.storage import read_fit
 from tests.fit.simulated_runs import CHINCHILLA, TRUTH, simulated
 
@@ -67,7 +67,7 @@ def test_a_higher_level_gives_a_wider_interval(result: FitResult) -> None:
 def test_quantiles_of_students_t_are_those_of_scipy(probability: float, degrees: int) -> None:
     exact = scipy.stats.t.ppf(probability, degrees)
     tolerance = 1e-12 if degrees < 3 else 5e-3
-    assert _t_quantile(probability, degrees) == pytest.approx(exact, rel=tolerance, abs=1e-12)
+    assert t_quantile(probability, degrees) == pytest.approx(exact, rel=tolerance, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,20 @@ def backtest(
     where: str | None,
     level: float,
     seed: int,
+    force: bool,
 ) -> Answer:
     """Hold out the largest runs of RUNS, fit the rest, and score every law on what was held out.
 
     Two naive rules are scored beside the laws: the lowest loss seen, and the loss of the run with
     most compute. The share of held-out runs inside the intervals is measured too.
+
+    Exits with 4 if the health checks find what would make a fit wrong, unless --force is given.
     """
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest as score_all
 
     table = runs_from(runs, mapping, where)
-    findings = tell_health(table)
+    findings = tell_health(table, force=force)
     outcome = score_all(table, laws, policy=Policy(level=level, seed=seed))
 
     def cards() -> list[Any]:
@@ -61,6 +64,7 @@ command = verb(
         options.mapping(),
         options.level(),
         options.seed(),
+        options.force(),
     ),
     examples=(
         "backtest runs.csv",

@@ -26,6 +26,7 @@ def fit(
     where: str | None,
     out: str | None,
     law: str,
+    force: bool,
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
     **settings: Any,
@@ -35,13 +36,16 @@ def fit(
     --law is a key of `scalewise laws`, a formula such as "E + A / params**alpha", or auto, which
     scores the laws that the data can carry by backtest and combines them.
 
-    Exits with 4 if the data do not determine the constants or the search did not converge; what
-    was found is printed all the same.
+    Exits with 4 if the health checks find what would make the fit wrong (--force goes on all the
+    same), or if the data do not determine the constants or the search did not converge; what was
+    found is then printed.
     """
     from scalewise.forecast.choose import fit as fit_law
 
     table = runs_from(runs, mapping, where)
-    findings = tell_health(table)
+    # Whether a named law needs three sizes is for the fit to say: it knows the law.
+    excused = () if law == "auto" else ("fewer than three sizes",)
+    findings = tell_health(table, force=force, excused=excused)
     result = fit_law(law, table, fixed=fixed or None, bounds=bounds or None, **settings)
     text = None if out != "-" else fit_text(result)
     if out is not None and text is None:
@@ -111,6 +115,7 @@ command = verb(
         options.bounds(),
         options.count("--bootstrap", "Resamples for the intervals.", zero=True, default="300"),
         options.seed(),
+        options.force(),
         click.Option(["--out"], metavar="FIT", help="Write the fit to this file, or - ."),
     ),
     examples=(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalewise.cli.output import tell
-from scalewise.core.errors import RunDataError
+from scalewise.core.errors import RunDataError, UnfitDataError
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -69,17 +69,27 @@ def tell_reading(table: RunTable) -> None:
         tell(f"  assumed: {assumption}")
 
 
-def tell_health(table: RunTable) -> tuple[str, ...]:
-    """What the checks hold against a table, on stderr and as warnings; notes are left out."""
+def tell_health(
+    table: RunTable, *, force: bool = False, excused: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """What the checks hold against a table, on stderr and as warnings; notes are left out.
+
+    Raises UnfitDataError for the first finding that would make a fit wrong, unless ``force`` is
+    given or the finding's name is ``excused``.
+    """
     from scalewise.runs.health import check_health
 
-    told = tuple(
-        f"{finding.name}: {finding.fact} {finding.mend}".strip()
-        for finding in check_health(table)
-        if finding.severity != "note"
-    )
-    for line in told:
-        tell(f"Warning: {line}")
+    findings = [finding for finding in check_health(table) if finding.severity != "note"]
+    told = tuple(f"{f.name}: {f.fact} {f.mend}".strip() for f in findings)
+    grave = [f for f in findings if f.severity == "error" and f.name not in set(excused)]
+    for finding, line in zip(findings, told, strict=True):
+        if force or finding not in grave[:1]:
+            tell(f"Warning: {line}")
+    if grave and not force:
+        raise UnfitDataError(
+            f"{grave[0].name}: {grave[0].fact}",
+            hint=f"{grave[0].mend} Or go on all the same with --force.",
+        )
     return told
 
 

@@ -94,6 +94,13 @@ def bounds() -> click.Option:
     )
 
 
+def force() -> click.Option:
+    """Whether to go on in spite of grave findings."""
+    return click.Option(
+        ["--force"], is_flag=True, help="Go on although the health checks find errors."
+    )
+
+
 def names(flag: str, help: str) -> click.Option:  # noqa: A002
     """Several names, separated by commas."""
 

@@ -106,7 +106,9 @@ def _result(
         points=len(points),
         runs=points.runs,
         ranges=ranges,
-        noise=_noise(residuals[0], points.weights, int(space.free.sum()) - len(at_bound)),
+        noise=_noise(
+            residuals[0], points.weights, int(space.free.sum()) - len(at_bound), points.runs
+        ),
         draws=draws,
         resampling=method,
         seed=seed,
@@ -162,18 +164,18 @@ def _status(optimum: Optimum, at_bound: tuple[str, ...], loose: tuple[str, ...])
     return FitStatus.AT_BOUND if at_bound else FitStatus.CONVERGED
 
 
-def _noise(residuals: Array, weights: Array, free: int) -> float:
+def _noise(residuals: Array, weights: Array, free: int, runs: int) -> float:
     """Standard deviation of one run around the law, with outliers pulled in to three sigma.
 
     Plain standard deviation would let one odd run widen every interval; the median alone would
-    ignore a real tail.
+    ignore a real tail. Finished models branched from one run share its deviation, which the
+    constants absorb as they would a single point: degrees of freedom are counted in runs.
     """
     kept = residuals[weights > 0]
     scale = robust_scale(kept, free)
     if scale > 0:
         kept = np.clip(kept, -3 * scale, 3 * scale)
-    degrees = max(len(kept) - free, 1)
-    return float(np.sqrt(np.sum(kept**2) / degrees))
+    return float(np.sqrt(np.mean(kept**2) * runs / max(runs - free, 1)))
 
 
 def _correlation(space: Space, jacobian: Array, weights: Array, q: Array) -> Array:

@@ -25,7 +25,7 @@ class Points:
     inputs: Mapping[str, Array]  # by symbol of the law
     observed: Array
     weights: Array
-    cluster: Array  # integer code of the run each point belongs to
+    cluster: Array  # which run each point belongs to, numbered from 0 without gaps
     flops: Array | None
     sha256: str
     source: str
@@ -46,7 +46,7 @@ class Points:
             inputs={symbol: values[keep] for symbol, values in self.inputs.items()},
             observed=self.observed[keep],
             weights=self.weights[keep],
-            cluster=self.cluster[keep],
+            cluster=np.unique(self.cluster[keep], return_inverse=True)[1],
             flops=None if self.flops is None else self.flops[keep],
         )
 

@@ -152,7 +152,8 @@ class FitResult:
     ) -> Array:
         """One edge of the interval: the draws' own distance from the centre, plus run noise."""
         distance = mixed_quantile(samples, shares, probability) - centre
-        z = _t_quantile(probability, max(self.points - len(self.theta), 1))
+        degrees = min(self.points - len(self.theta), self.runs - 1)
+        z = t_quantile(probability, max(degrees, 1))
         # Errors of constants and of the new run are independent: distances add in quadrature.
         total = self.spread * np.hypot(distance, z * self.noise)
         return centre + np.sign(z) * total
@@ -198,7 +199,7 @@ def _check_level(level: float) -> None:
         )
 
 
-def _t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: int) -> float:
     """Quantile of Student's t: exact for 1 and 2 degrees, else Cornish-Fisher's expansion.
 
     Within 0.5 % of the exact value between 1 % and 99 % from 3 degrees on; SciPy's own would cost

@@ -82,7 +82,7 @@ def allocate(result: FitResult, flops: float, *, level: float = 0.9) -> Allocati
         high=flops / (6.0 * params.low**2),
     )
     beyond = reach(result.ranges, {"flops": np.asarray(float(flops))})
-    members = _trading(result)
+    members = trading_laws(result)
     return Allocation(
         flops=float(flops),
         size=line.size,
@@ -101,12 +101,12 @@ def allocate(result: FitResult, flops: float, *, level: float = 0.9) -> Allocati
 
 def frontier(result: FitResult, flops: Array, *, level: float = 0.9) -> Frontier:
     """The compute-optimal allocation at each budget of ``flops`` (FLOP, shape (m,))."""
-    members = _trading(result)
+    members = trading_laws(result)
     size = str(size_of(members[0][1].law))
     shares = [share for share, _ in members]
     centres = [np.log(optimal_size(member.law, member.theta, flops)) for _, member in members]
     samples = [
-        np.log(optimal_size(member.law, _theta_of_draws(member), flops[None]))
+        np.log(optimal_size(member.law, theta_of_draws(member), flops[None]))
         for _, member in members
     ]
     centre = np.average(centres, axis=0, weights=shares)
@@ -132,7 +132,7 @@ def _budget(flops: float) -> float:
     return float(flops)
 
 
-def _trading(result: FitResult) -> list[tuple[float, FitResult]]:
+def trading_laws(result: FitResult) -> list[tuple[float, FitResult]]:
     """The laws behind a result that trade size against tokens, on the leader's count."""
     able = [(share, member) for share, member in result.members if size_of(member.law)]
     if not able:
@@ -168,7 +168,7 @@ def _loss_at(
     return np.asarray(prediction.low), np.asarray(prediction.value), np.asarray(prediction.high)
 
 
-def _theta_of_draws(member: FitResult) -> dict[str, Array]:
+def theta_of_draws(member: FitResult) -> dict[str, Array]:
     """The constants of every resample, shape (count, 1); the estimate where there are none."""
     if not len(member.draws):
         return {name: np.array([[value]]) for name, value in member.theta.items()}

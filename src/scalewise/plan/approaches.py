@@ -18,7 +18,7 @@ from scalewise.core.errors import ScalewiseError, UsageError
 from scalewise.core.quantities import format_count, format_flops
 from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
-from scalewise.plan.allocate import Interval, _theta_of_draws, _trading, allocate
+from scalewise.plan.allocate import Interval, allocate, theta_of_draws, trading_laws
 from scalewise.plan.envelope import Envelope, envelope, pareto
 from scalewise.plan.isoflop import IsoFlop, isoflop
 from scalewise.plan.optimum import optimal_size, size_of
@@ -183,7 +183,7 @@ def _of_lines(key: Key, found: IsoFlop | Envelope, flops: float, middle: float) 
 
 def _of_law(result: FitResult, flops: float, middle: float, level: float, size: str) -> Approach:
     """Approach 3: the slope of the law's own optimum, over the decade around the budget."""
-    members = _trading(result)
+    members = trading_laws(result)
     own = str(size_of(members[0][1].law))
     if own != size:
         raise UsageError(
@@ -194,7 +194,7 @@ def _of_law(result: FitResult, flops: float, middle: float, level: float, size: 
     ends = flops * np.exp(np.array([-0.5, 0.5]) * _DECADE)
     slopes = [np.diff(np.log(optimal_size(m.law, m.theta, ends)))[0] / _DECADE for _, m in members]
     drawn = [
-        np.diff(np.log(optimal_size(m.law, _theta_of_draws(m), ends[None])), axis=1)[:, 0] / _DECADE
+        np.diff(np.log(optimal_size(m.law, theta_of_draws(m), ends[None])), axis=1)[:, 0] / _DECADE
         for _, m in members
     ]
     value = float(np.average(slopes, weights=shares))

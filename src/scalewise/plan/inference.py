@@ -22,7 +22,7 @@ from scalewise.core.errors import LawError, UnfitDataError, UsageError
 from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
-from scalewise.plan.allocate import Interval, _theta_of_draws, _trading
+from scalewise.plan.allocate import Interval, theta_of_draws, trading_laws
 from scalewise.plan.optimum import optimal_size, size_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -140,10 +140,10 @@ def inference_optimum(
             f"inference_tokens={inference_tokens} is no count.", hint="Give 0 or more tokens."
         )
     weight = (cost or ServingCost()).per_flop * SERVING / TRAINING * inference_tokens
-    members = _trading(result)
+    members = trading_laws(result)
     shares = [share for share, _ in members]
     solved = [_solve(m.law, m.theta, params, loss, weight) for _, m in members]
-    drawn = [_solve(m.law, _theta_of_draws(m), params, loss, weight) for _, m in members]
+    drawn = [_solve(m.law, theta_of_draws(m), params, loss, weight) for _, m in members]
     target, *best = (
         np.average([getattr(s, name) for s in solved], axis=0, weights=shares)
         for name in ("loss", "log_size", "log_tokens", "log_optimal", "log_optimal_tokens")

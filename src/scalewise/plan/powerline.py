@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError
-from scalewise.fit.result import _t_quantile
+from scalewise.fit.result import t_quantile
 from scalewise.plan.allocate import Interval
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,7 +50,7 @@ class PowerLine:
         return Interval(value=float(value), low=float(low), high=float(high))
 
     def _interval(self, value: float, draws: Array, error: float) -> Interval:
-        half = _t_quantile((1 + self.level) / 2, self.points - 2) * error
+        half = t_quantile((1 + self.level) / 2, self.points - 2) * error
         low, high = value - half, value + half
         if len(draws):
             tails = [(1 - self.level) / 2, (1 + self.level) / 2]

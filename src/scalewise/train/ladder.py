@@ -22,7 +22,7 @@ PILOT_BUDGETS = (512_000, 1_024_000, 2_048_000, 4_096_000, 8_192_000)  # within 
 PILOT_SEEDS = {16: (1, 2), 32: (1,)}  # width -> further seeds: what the loss owes to chance
 
 LIVE_WIDTHS = (16, 24, 32, 48, 64)
-LIVE_BUDGETS = (512_000, 1_024_000, 2_048_000)
+LIVE_BUDGETS = (1_024_000, 1_433_600, 2_048_000)  # none ends before 2000 updates
 
 
 def pilot_ladder() -> tuple[RunSpec, ...]:

@@ -13,6 +13,7 @@ from scalewise.runs.health.agreement import (
 from scalewise.runs.health.coverage import (
     curves_without_runs,
     few_sizes,
+    identical_rows,
     mixtures,
     one_token_count,
 )
@@ -56,6 +57,7 @@ CHECKS: tuple[Callable[[RunTable], Findings], ...] = (
     few_sizes,
     one_token_count,
     curves_without_runs,
+    identical_rows,
 )
 
 _ORDER = ("error", "warning", "note")

@@ -12,6 +12,7 @@ from scalewise.runs.health.finding import (
     Severity,
     finals_mask,
     numbers,
+    rows_of,
 )
 from scalewise.runs.quote import listed
 from scalewise.runs.table import SIZES, RunTable
@@ -100,4 +101,24 @@ def curves_without_runs(table: RunTable) -> Findings:
             "independent runs.",
             mend="If they are checkpoints of the same runs, add a column run_id: intervals are "
             "too narrow otherwise.",
+        )  # fmt: skip
+
+
+def identical_rows(table: RunTable) -> Findings:
+    """Rows without a run_id that repeat each other would count as independent runs."""
+    import polars as pl
+
+    assumed = any("each row is its own run" in text for text in table.assumptions)
+    names = [n for n in (*SIZES, "tokens", "flops", "loss", "eval_set") if table.has(n)]
+    if not assumed or "loss" not in names or len(names) < 2:
+        return
+    first = table.frame.select(pl.struct(names).is_first_distinct()).to_series()
+    again = ~np.asarray(first.to_numpy(), dtype=bool)
+    if again.any():
+        yield Finding(
+            severity="warning", name="identical rows", rows=rows_of(again),
+            fact=f"{int(again.sum())} of {len(table)} rows repeat an earlier one in "
+            f"{', '.join(names)}, and count as runs of their own.",
+            mend="Drop the copies, or add run_id and seed if they are separate runs: intervals "
+            "are too narrow otherwise.",
         )  # fmt: skip

@@ -49,8 +49,8 @@ def test_a_folder_is_no_table(tmp_path: Path) -> None:
 def test_negative_tokens_are_refused_with_their_row() -> None:
     table = simulated_csv().replace(",1000000000,", ",-1000000000,", 1)
     result = run("fit", "-", "--law", "chinchilla", stdin=table)
-    assert result.exit_code == 3
-    assert "tokens is negative at 1 points" in result.stderr
+    assert result.exit_code == 4
+    assert "Error: non-positive tokens: tokens must be positive: row" in result.stderr
 
 
 def test_a_missing_loss_is_left_out_and_said_so() -> None:
@@ -63,10 +63,42 @@ def test_a_missing_loss_is_left_out_and_said_so() -> None:
     assert "1 points lack loss; left out of the fit." in result.stdout
 
 
-def test_perplexity_given_as_loss_is_called_out_before_the_fit_is_shown() -> None:
+def test_perplexity_given_as_loss_is_refused_unless_forced() -> None:
     table = HEAD + "".join(f"{n}e6,{d}e8,{20 + 300 / n / d}\n" for n in (1, 3, 9) for d in (1, 4))
-    result = run("fit", "-", "--law", "chinchilla", "--bootstrap", 0, stdin=table)
-    assert "Warning: perplexity as loss" in result.stderr
+    words = ("fit", "-", "--law", "power-flops", "--bootstrap", 0)
+    result = run(*words, stdin=table)
+    assert result.exit_code == 4
+    assert "Error: perplexity as loss: 6 of 6 losses exceed" in result.stderr
+    assert "--force" in result.stderr
+    assert result.stdout == ""
+    forced = run(*words, "--force", stdin=table)
+    assert forced.exit_code == 0
+    assert "Warning: perplexity as loss" in forced.stderr
+
+
+def test_two_sizes_are_refused_by_auto_and_left_to_the_law_otherwise() -> None:
+    sizes, tokens = ("1e6", "4e6"), ("1e8", "3e8", "9e8", "3e9")
+    rows = [
+        f"{n},{d},{1.7 + 40 / float(n) ** 0.3 + 400 / float(d) ** 0.3}"
+        for n in sizes
+        for d in tokens
+    ]
+    table = HEAD + "\n".join(rows) + "\n"
+    result = run("fit", "-", "--bootstrap", 0, stdin=table)
+    assert result.exit_code == 4
+    assert "Error: fewer than three sizes: There are 2 different values of params" in result.stderr
+    named = run("fit", "-", "--law", "chinchilla", "--bootstrap", 0, stdin=table)
+    assert named.exit_code == 4
+    assert "NOT_IDENTIFIED" in named.stdout
+
+
+def test_rows_that_repeat_each_other_are_called_out() -> None:
+    lines = simulated_csv().splitlines()
+    names = lines[0].split(",")
+    bare = [",".join(c for n, c in zip(names, r.split(","), strict=True) if n != "run_id")
+            for r in lines]  # fmt: skip
+    result = run("runs", "-", stdin="\n".join([*bare, bare[1], bare[2]]) + "\n")
+    assert "identical rows" in result.stdout
 
 
 NAMES = ["\x1b[31mred\x1b[0m", "\u202egnp.exe", "line\tbreak", "\x07bell", "модель-δ-模型"]

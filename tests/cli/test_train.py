@@ -64,7 +64,7 @@ def trained_by(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Trainer:
 def test_a_dry_run_shows_the_plan_and_trains_nothing(ladder: Path, tmp_path: Path) -> None:
     result = run("train", ladder, "--dry-run")
     assert result.exit_code == 0
-    assert "2 runs would be trained; nothing has been." in result.stdout
+    assert "2 runs would be trained, on 2 quiet CPU cores in about" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["ladder.toml"]
     planned = answer("train", ladder, "--dry-run")["data"]["planned"]
     assert [spec["run_id"] for spec in planned] == ["tiny", "other"]

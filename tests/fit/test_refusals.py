@@ -100,3 +100,13 @@ def test_the_runs_that_were_given_are_left_as_they_were() -> None:
     fit("chinchilla", runs, bootstrap=20)
     for column, values in before.items():
         np.testing.assert_array_equal(runs[column], values)
+
+
+def test_runs_on_texts_that_differ_under_one_name_are_refused() -> None:
+    table = {
+        "params": np.geomspace(1e6, 1e8, 8),
+        "loss": np.linspace(4.0, 3.0, 8),
+        "corpus_fingerprint": ["aaaa"] * 4 + ["bbbb"] * 4,
+    }
+    with pytest.raises(UnfitDataError, match="2 values of corpus_fingerprint: 'aaaa', 'bbbb'"):
+        fit("power", table)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scalewise.runs.table import RunTable
 
 STDIN = "standard input"
+LEFT_OUT = ("loss not finite", "missing loss")  # rows that a fit leaves out, and says so
 
 
 @contextmanager
@@ -81,7 +82,8 @@ def tell_health(
 
     findings = [finding for finding in check_health(table) if finding.severity != "note"]
     told = tuple(f"{f.name}: {f.fact} {f.mend}".strip() for f in findings)
-    grave = [f for f in findings if f.severity == "error" and f.name not in set(excused)]
+    handled = {*excused, *LEFT_OUT}
+    grave = [f for f in findings if f.severity == "error" and f.name not in handled]
     for finding, line in zip(findings, told, strict=True):
         if force or finding not in grave[:1]:
             tell(f"Warning: {line}")

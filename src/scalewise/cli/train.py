@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 TAKEN_UP_AGAIN = ("crashed", "busy", "failed")
 
 
-def train(*, specs: str, out: str | None, executor: str, workers: int, dry_run: bool) -> Answer:
-    """Train the runs that SPECS, a TOML file, plans, and gather one run table.
+def train(
+    *, specs: str, out: str | None, executor: str, workers: int, device: str, dry_run: bool
+) -> Answer:
+    """Train the runs that SPECS plans, and gather one run table.
+
+    SPECS is a TOML file: a ladder (widths, token_budgets, batch_tokens, seeds, all combined), or
+    one [[run]] table for each run.
 
     Each run has its own folder under --out. What is finished is never trained again, and what was
     interrupted goes on where it was left: run the same command again.
@@ -34,14 +39,16 @@ def train(*, specs: str, out: str | None, executor: str, workers: int, dry_run: 
     A run that diverged is a result: it is in the table with that status, and a warning says so.
     Exits with 4 if a run could not be finished.
     """
-    from scalewise.runs.spec_file import read_specs
+    from scalewise.train.ladder_file import read_plan
 
-    planned = read_specs(specs)
+    planned = read_plan(specs)
     if dry_run:
         return Answer(data={"planned": [plan_row(spec) for spec in planned]},
-                      cards=lambda: [plan_card(planned)])  # fmt: skip
+                      cards=lambda: [plan_card(planned, workers)])  # fmt: skip
     folder = Path(out) if out is not None else Path(f"{Path(specs).stem}-runs")
-    table, unfinished = train_specs(planned, folder, workers=workers, executor=executor)
+    table, unfinished = train_specs(
+        planned, folder, workers=workers, executor=executor, device=device
+    )
     path = folder / "runs.jsonl"
     warnings = tuple(_told(event) for event in unfinished)
     left = [event.run_id for event in unfinished if event.status in TAKEN_UP_AGAIN]
@@ -71,7 +78,12 @@ def train(*, specs: str, out: str | None, executor: str, workers: int, dry_run: 
 
 
 def train_specs(
-    specs: Sequence[RunSpec], folder: Path, *, workers: int, executor: str = "local"
+    specs: Sequence[RunSpec],
+    folder: Path,
+    *,
+    workers: int,
+    executor: str = "local",
+    device: str = "cpu",
 ) -> tuple[RunTable | None, tuple[Progress, ...]]:
     """Train what is not done yet, with progress on stderr; the run table, and what went wrong."""
     require_training()
@@ -80,7 +92,12 @@ def train_specs(
 
     with training_progress(specs) as on_progress:
         result = train_all(
-            specs, folder, workers=workers, executor=executor, on_progress=on_progress
+            specs,
+            folder,
+            workers=workers,
+            executor=executor,
+            device=device,
+            on_progress=on_progress,
         )
     for event in result.unfinished:
         tell(f"Warning: {_told(event)}")
@@ -125,16 +142,19 @@ def plan_row(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def plan_card(specs: Sequence[RunSpec]) -> Card:
+def plan_card(specs: Sequence[RunSpec], workers: int) -> Card:
     """The planned runs, nothing trained."""
+    from scalewise.core.quantities import format_duration
     from scalewise.report.card import Card, Column, Table
+    from scalewise.train.cost import estimate_cost, wall_seconds
 
     shown = ("run_id", "params", "params_nonembed", "tokens", "batch_tokens", "steps", "flops")
     forms = {"run_id": "text", "flops": "flops"}
     rows = [plan_row(spec) for spec in specs]
     return Card(
         title="Planned runs",
-        conclusion=f"{len(specs)} runs would be trained; nothing has been.",
+        conclusion=f"{len(specs)} runs would be trained, on {workers} quiet CPU cores in about "
+        f"{format_duration(wall_seconds(estimate_cost(specs), workers))}; nothing has been.",
         table=Table(
             tuple(Column(name, format=forms.get(name, "count")) for name in shown),  # type: ignore[arg-type]
             tuple(tuple(row[name] for name in shown) for row in rows),
@@ -155,6 +175,10 @@ command = verb(
             help="local: one process per worker.",
         ),
         options.count("--workers", "Processes that train at once.", default="2"),
+        click.Option(
+            ["--device"], default="cpu", show_default=True, metavar="cpu|cuda|cuda:N",
+            help="Where to train; cuda shares all GPUs out among the workers.",
+        ),
         click.Option(["--dry-run"], is_flag=True, help="Print the plan and train nothing."),
     ),
     examples=(

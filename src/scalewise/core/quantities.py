@@ -146,3 +146,15 @@ def _exponent_form(value: float, digits: int) -> str:
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return f"{mantissa}e{int(exponent)}"
+
+
+def format_duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> format_duration(45), format_duration(200), format_duration(9000), format_duration(200_000)
+    ('45 s', '3.3 min', '2.5 h', '2.3 days')
+    """
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.{0 if unit == 's' else 1}f} {unit}"
+    return f"{seconds / 86_400:.1f} days"

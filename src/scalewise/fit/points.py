@@ -15,7 +15,7 @@ from scalewise.runs.table import RunTable
 Array = np.ndarray[Any, np.dtype[Any]]
 Rows = Literal["finals", "all"]
 
-_MUST_AGREE = ("eval_set", "tokenizer")
+_MUST_AGREE = ("eval_set", "tokenizer", "corpus_fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@
     # everything below is optional
     batch_tokens = [512]
     seeds = [0, 1]
-    corpus = "stdlib"                      # or a file or folder, relative to this file
+    corpus = "stdlib"                      # or "interpreter", "hf:NAME", a file or a folder
     tokenizer = "bytes"                    # or "bpe-4096"
     n_layer = 2                            # default: width / 64, at least 2
     context_length = 64
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.quantities import parse_quantity
 from scalewise.runs.spec import RunSpec
+from scalewise.runs.spec_file import read_specs
 from scalewise.train.ladder import lr_peak_for
 from scalewise.train.shape import shape_from_width
 
@@ -57,6 +58,18 @@ def read_ladder(path: str | Path) -> tuple[RunSpec, ...]:
     return ladder_from_fields(fields, folder=file.parent)
 
 
+def read_plan(path: str | Path) -> tuple[RunSpec, ...]:
+    """The runs of a TOML file: a ladder, or one ``[[run]]`` table for each run.
+
+    Raises as ``read_ladder`` and ``scalewise.runs.spec_file.read_specs`` do.
+    """
+    try:
+        is_list = "run" in tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        is_list = True  # read_specs says what is wrong with the file
+    return read_specs(path) if is_list else read_ladder(path)
+
+
 def ladder_from_fields(fields: dict[str, Any], *, folder: Path) -> tuple[RunSpec, ...]:
     """The runs of a ladder given as fields; a relative corpus is looked up in ``folder``."""
     ladder = _checked(fields)
@@ -78,6 +91,7 @@ def _run(
     seed: int,
     budgets: tuple[int, ...],
 ) -> RunSpec:
+    from scalewise.train.corpus import is_named
     from scalewise.train.tokenizer import vocab_size_of
 
     parts = [ladder.name, f"d{width}"]
@@ -98,7 +112,7 @@ def _run(
         lr_peak=ladder.lr_peak or lr_peak_for(batch_tokens),
         seed=seed,
         family=ladder.name,
-        corpus=ladder.corpus if ladder.corpus == "stdlib" else str(folder / ladder.corpus),
+        corpus=ladder.corpus if is_named(ladder.corpus) else str(folder / ladder.corpus),
         **{name: getattr(ladder, name) for name in _PASSED_ON},
     )
 

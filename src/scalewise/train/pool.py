@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -41,6 +41,7 @@ class _Pool:
         # A forked process would inherit the parent's threads and locks in an unknown state.
         self._spawn = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._hired = 0
 
     def hire(self) -> None:
         """Start a process on the next run, if one is waiting."""
@@ -48,7 +49,10 @@ class _Pool:
         if spec is None:
             return
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=_work, args=(theirs, self._settings), daemon=True)
+        process = self._spawn.Process(
+            target=_work, args=(theirs, self._settings, self._hired), daemon=True
+        )
+        self._hired += 1
         process.start()
         theirs.close()  # so that the end of the process ends the pipe
         self._workers.append(_Worker(process, ours, spec))
@@ -94,17 +98,33 @@ class _Pool:
         self.hire()
 
 
+def device_of_worker(device: str, number: int, gpus: int | None = None) -> str:
+    """The GPU of a worker: ``cuda`` shares all visible ones out in turn, other names stand.
+
+    >>> [device_of_worker("cuda", number, gpus=2) for number in range(3)]
+    ['cuda:0', 'cuda:1', 'cuda:0']
+    """
+    if device != "cuda":
+        return device
+    if gpus is None:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return f"cuda:{number % gpus}" if gpus else device
+
+
 def _send(pipe: Connection, spec: RunSpec | None) -> None:
     with suppress(OSError):  # the process has died; the end of its pipe will tell
         pipe.send(spec)
 
 
-def _work(pipe: Connection, settings: Settings) -> None:
+def _work(pipe: Connection, settings: Settings, number: int) -> None:
     """A worker process: train what comes through the pipe until None comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
     from scalewise.train.process import settle_process
 
     settle_process()
+    settings = replace(settings, device=device_of_worker(settings.device, number))
     with suppress(EOFError, BrokenPipeError):  # the parent is gone: so are we
         while (spec := pipe.recv()) is not None:
             train_here(spec, settings, pipe.send)

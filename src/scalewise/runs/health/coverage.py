@@ -23,6 +23,7 @@ _MUST_NOT_MIX: Final[tuple[tuple[str, Severity, str], ...]] = (
     ("tokenizer", "error", "nats per token of different tokenizers do not compare"),
     ("eval_set", "error", "losses on different texts do not compare"),
     ("corpus", "error", "models of different training data follow different laws"),
+    ("corpus_fingerprint", "error", "the same name stands for texts that differ"),
     ("family", "warning", "models of different recipes may follow different laws"),
     ("flop_rule", "warning", "FLOPs by different rules do not compare"),
 )

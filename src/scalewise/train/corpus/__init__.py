@@ -6,18 +6,35 @@ from pathlib import Path
 
 from scalewise.train.corpus.split import Corpus
 
-__all__ = ["Corpus", "load_corpus"]
+__all__ = ["Corpus", "is_named", "load_corpus"]
+
+
+def is_named(name: str) -> bool:
+    """Whether a corpus is known by name, and is not a path."""
+    return name in ("stdlib", "interpreter") or name.startswith("hf:")
 
 
 def load_corpus(name: str) -> Corpus:
-    """The corpus of a name: ``stdlib`` is the embedded one, anything else a file or folder.
+    """The corpus of a name or path.
 
-    Raises UsageError when there is no such path, RunDataError when it holds no text.
+    ``stdlib`` is the embedded one, the same everywhere. ``interpreter`` is the standard library
+    of the running interpreter, which differs between versions. ``hf:NAME`` or ``hf:NAME/CONFIG``
+    is a Hugging Face data set. Anything else is a file or folder.
+    Raises UsageError when there is no such corpus, RunDataError when it holds no text,
+    MissingExtraError when the package ``datasets`` is needed and absent.
     """
     if name == "stdlib":
         from scalewise.train.corpus.embedded import embedded_corpus
 
         return embedded_corpus()
+    if name == "interpreter":
+        from scalewise.train.corpus.build import interpreter_corpus
+
+        return interpreter_corpus()
+    if name.startswith("hf:"):
+        from scalewise.train.corpus.hub import corpus_from_hub
+
+        return corpus_from_hub(name)
     from scalewise.train.corpus.files import corpus_from_path
 
     return corpus_from_path(Path(name))

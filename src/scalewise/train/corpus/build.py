@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from scalewise.train.corpus.split import corpus_from_documents
+from scalewise.train.corpus.split import Corpus, corpus_from_documents
 
 ARCHIVE = "stdlib.xz"
 MANIFEST = "stdlib.json"
@@ -45,6 +45,16 @@ def library_documents(library: Path) -> dict[str, bytes]:
         if text and is_chosen(path, text):
             documents[path.as_posix()] = text
     return documents
+
+
+def interpreter_corpus() -> Corpus:
+    """The standard library of the running interpreter, chosen and split as the embedded one.
+
+    Its fingerprint differs between Python versions, so that their runs cannot be mixed.
+    Raises RunDataError where the interpreter comes without sources.
+    """
+    library = Path(sysconfig.get_path("stdlib"))
+    return corpus_from_documents("interpreter", library_documents(library))
 
 
 def build(library: Path, out: Path) -> Path:

@@ -43,3 +43,10 @@ def test_a_named_corpus_is_not_looked_up_beside_the_file(tmp_path: Path) -> None
     assert {spec.corpus for spec in read_plan(path)} == {"hf:owner/name"}
     path.write_text(LADDER + 'corpus = "texts"\n')
     assert {spec.corpus for spec in read_plan(path)} == {str(tmp_path / "texts")}
+
+
+def test_a_misspelt_field_is_named_before_the_one_that_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.toml"
+    path.write_text('widths = [16]\ntoken_budget = ["1M"]\n')
+    with pytest.raises(UsageError, match="'token_budget'"):
+        read_plan(path)

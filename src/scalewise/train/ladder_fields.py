@@ -30,7 +30,7 @@ class LadderFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: str = Field(default="ladder", min_length=1)
     widths: list[PositiveInt] = Field(min_length=1)
     token_budgets: list[int | float | str] = Field(min_length=1)
     batch_tokens: list[PositiveInt] = Field(default=[512], min_length=1)

@@ -2,10 +2,10 @@
 
 ::
 
-    name = "mine"
     widths = [16, 32, 64]
     token_budgets = ["0.5M", "1M", "2M"]   # decayed ends of every run
     # everything below is optional
+    name = "mine"
     batch_tokens = [512]
     seeds = [0, 1]
     corpus = "stdlib"                      # or "interpreter", "hf:NAME", a file or a folder
@@ -125,7 +125,8 @@ def _checked(fields: dict[str, Any]) -> LadderFields:
     try:
         return LadderFields.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt name explains the missing one better than the other way round.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"])
         known = ", ".join(LadderFields.model_fields)
         raise UsageError(

@@ -148,6 +148,18 @@ def test_counts_in_millions_or_billions_are_errors(name: str, unit: float) -> No
     assert len(found.rows) == 12
 
 
+def test_a_short_run_whose_steps_and_batches_amount_to_its_tokens_is_counted_right() -> None:
+    short = {
+        "params": [14_416.0, 26_232.0, 41_120.0],
+        "loss": [2.4, 2.3, 2.2],
+        "step": [195.0] * 3,
+        "batch_tokens": [512.0] * 3,
+        "tokens": [99_840.0] * 3,
+    }
+    assert "tokens in millions or billions" not in findings(short)
+    assert "tokens in millions or billions" in findings({**short, "tokens": [998.4] * 3})
+
+
 def test_one_row_of_fractional_params_is_found() -> None:
     found = findings(spoiled("params", {0: 1070.5}))["params in millions or billions"]
     assert found.rows == (1,)

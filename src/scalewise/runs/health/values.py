@@ -7,6 +7,7 @@ import numpy as np
 from scalewise.runs.health.finding import (
     Finding,
     Findings,
+    Mask,
     Severity,
     Values,
     finals_mask,
@@ -185,7 +186,7 @@ def scaled_counts(table: RunTable) -> Findings:
     if tokens is not None:
         positive = np.isfinite(tokens) & (tokens > 0)
         final = positive & (finals_mask(table) | ~finals_mask(table).any())
-        small = final & (tokens < FEWEST_TOKENS)
+        small = final & (tokens < FEWEST_TOKENS) & ~_counted_by_steps(table, tokens)
         if small.any():
             yield Finding(
                 severity="error", name="tokens in millions or billions", rows=rows_of(small),
@@ -193,6 +194,14 @@ def scaled_counts(table: RunTable) -> Findings:
                 f"nothing is learnt from fewer than {FEWEST_TOKENS:g} tokens.",
                 mend="Multiply by 1e6 or 1e9, or write the unit into the cells: 300B, 2T.",
             )  # fmt: skip
+
+
+def _counted_by_steps(table: RunTable, tokens: Values) -> Mask:
+    """Where tokens are what steps and batches amount to: a short run, but no other unit."""
+    step, batch = numbers(table, "step"), numbers(table, "batch_tokens")
+    if step is None or batch is None or any("step * batch_tokens" in a for a in table.assumptions):
+        return np.zeros(len(tokens), dtype=bool)
+    return np.isclose(tokens, step * batch, rtol=0.01)
 
 
 def lopsided_counts(table: RunTable) -> Findings:

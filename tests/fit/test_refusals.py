@@ -90,8 +90,10 @@ def test_rows_that_are_left_out_are_counted_aloud() -> None:
 
 
 def test_a_law_of_a_column_that_is_not_there_names_what_is() -> None:
-    with pytest.raises(RunDataError, match=r"no column 'flops'.*Columns:.*'params', 'loss'"):
-        fit("power-flops", {"params": [1e6, 1e7, 1e8], "loss": [4.0, 3.0, 2.5]})
+    runs = {"params": np.geomspace(1e6, 1e9, 5), "loss": np.linspace(4.0, 3.0, 5)}
+    with pytest.raises(RunDataError, match="'power-flops' needs flops; the table has params") as e:
+        fit("power-flops", runs)
+    assert "--map flops=COLUMN" in e.value.hint
 
 
 def test_the_runs_that_were_given_are_left_as_they_were() -> None:

@@ -67,6 +67,7 @@ def points_of(
     table = runs if isinstance(runs, RunTable) else _table(runs)
     if rows == "finals":
         table = table.finals()
+    _require_columns(law, table)
     columns = {symbol: table.column(column) for symbol, column in law.variables.items()}
     observed = table.column(law.quantity)
     weight = _weights(table, weights)
@@ -88,6 +89,19 @@ def points_of(
             hint="; ".join(left_out) or "The table is empty.",
         )
     return points
+
+
+def _require_columns(law: Law, table: RunTable) -> None:
+    """Say what a law lacks, and how to name it; counts are never taken for one another."""
+    missing = [c for c in (*law.columns, law.quantity) if not table.has(c)]
+    if not missing:
+        return
+    present = [c for c in ("params", "params_nonembed", "tokens", "flops", "step") if table.has(c)]
+    raise RunDataError(
+        f"Law {law.key!r} needs {', '.join(missing)}; the table has "
+        f"{', '.join(present) or 'none of the counts'}.",
+        hint=f"Name the column that holds it: --map {missing[0]}=COLUMN, or use another law.",
+    )
 
 
 def _table(runs: object) -> RunTable:

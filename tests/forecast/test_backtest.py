@@ -205,3 +205,13 @@ def test_diverged_runs_do_not_count_as_finished_models() -> None:
 def test_a_table_without_a_usable_loss_is_refused() -> None:
     with pytest.raises(RunDataError, match=r"No row satisfies 'loss > 0'"):
         loss_finals({"params": [1e6, 2e6], "tokens": [1e8, 1e8], "loss": [0.0, 0.0]})
+
+
+def test_runs_without_tokens_are_backtested_by_size() -> None:
+    N = np.geomspace(1e6, 1e9, 7)
+    loss = 1.7 + 400 / N**0.34
+    tested = backtest({"params": N, "loss": loss})
+    most = next(score for score in tested.scores if score.law == "most compute")
+    # The largest fitted model stands in for the one with most compute.
+    assert most.points[0].predicted == pytest.approx(loss[tested.splits[0].fitted.run_count - 1])
+    assert tested.recommended == "auto"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scalewise.core.errors import LawError, UnfitDataError
-from scalewise.forecast.candidates import candidates, on_count
-from scalewise.laws.catalogue import LAWS
+from scalewise.forecast.candidates import candidates
+from scalewise.laws.catalogue import LAWS, on_count
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import RunTable
 

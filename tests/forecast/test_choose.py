@@ -140,3 +140,17 @@ def test_the_same_runs_give_the_same_choice_to_the_last_bit() -> None:
     one, again = (choose(ladder(sizes=5), bootstrap=20) for _ in range(2))
     assert one.predict(params=1e10, tokens=1e11) == again.predict(params=1e10, tokens=1e11)
     assert one.spread == again.spread
+
+
+def test_the_spread_does_not_depend_on_the_level_that_was_asked_for() -> None:
+    runs = ladder(noise=0.002, seed=3)
+    laws = ("power-flops",)  # wrong for runs off one line in compute, so its errors widen it
+    spreads = [choose(runs, laws, policy=Policy(level=v), bootstrap=0).spread for v in (0.5, 0.9)]
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.2)
+    assert spreads[1] > 1.0
+
+
+def test_a_law_through_every_point_does_not_silence_the_others_untested() -> None:
+    result = choose(ladder(sizes=3, budgets=2, noise=0.004), ("chinchilla", "overtraining"))
+    assert any("Untested" in text for text in result.warnings)
+    assert {member.law.key for _, member in result.members} == {"chinchilla", "overtraining"}

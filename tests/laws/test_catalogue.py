@@ -69,3 +69,13 @@ def test_a_name_taken_twice_is_an_error() -> None:
 def test_the_catalogue_cannot_be_changed() -> None:
     with pytest.raises(TypeError, match="does not support item assignment"):
         LAWS["mine"] = CHINCHILLA  # type: ignore[index]
+
+
+def test_a_law_is_named_on_another_count_as_tables_print_it() -> None:
+    law = law_from("chinchilla@params_nonembed")
+    assert law.key == "chinchilla@params_nonembed"
+    assert law.columns == ("params_nonembed", "tokens")
+    with pytest.raises(LawError, match="'chinchilla' cannot be stated in 'tokens'"):
+        law_from("chinchilla@tokens")
+    with pytest.raises(LawError, match="'power-flops' cannot be stated in 'params'"):
+        law_from("power-flops@params")

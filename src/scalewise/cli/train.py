@@ -145,18 +145,18 @@ def plan_row(spec: RunSpec) -> dict[str, Any]:
 def plan_card(specs: Sequence[RunSpec], workers: int) -> Card:
     """The planned runs, nothing trained."""
     from scalewise.core.quantities import format_duration
-    from scalewise.report.card import Card, Column, Table
+    from scalewise.report.card import Card, Column, Format, Table
     from scalewise.train.cost import estimate_cost, wall_seconds
 
     shown = ("run_id", "params", "params_nonembed", "tokens", "batch_tokens", "steps", "flops")
-    forms = {"run_id": "text", "flops": "flops"}
+    forms: dict[str, Format] = {"run_id": "text", "flops": "flops"}
     rows = [plan_row(spec) for spec in specs]
     return Card(
         title="Planned runs",
         conclusion=f"{len(specs)} runs would be trained, on {workers} quiet CPU cores in about "
         f"{format_duration(wall_seconds(estimate_cost(specs), workers))}; nothing has been.",
         table=Table(
-            tuple(Column(name, format=forms.get(name, "count")) for name in shown),  # type: ignore[arg-type]
+            tuple(Column(name, format=forms.get(name, "count")) for name in shown),
             tuple(tuple(row[name] for name in shown) for row in rows),
         ),
     )

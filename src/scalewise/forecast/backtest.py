@@ -231,13 +231,18 @@ def inputs_of(result: FitResult, table: RunTable) -> dict[str, Array]:
 
 
 def naive_points(rule: str, split: Split) -> tuple[HeldOutPoint, ...]:
-    """Forecast every held-out run by a rule that extrapolates nothing."""
+    """Forecast every held-out run by a rule that extrapolates nothing.
+
+    Where compute is unknown, size stands in for it.
+    """
     fitted = split.fitted.column("loss")
     if rule == "best seen":
         guess = float(np.min(fitted))
     else:
-        flops = _column(split.fitted, "flops")
-        guess = float(fitted[int(np.nanargmax(flops))])
+        compute = _column(split.fitted, "flops")
+        if not np.isfinite(compute).any():
+            compute = split.fitted.column(size_column(split.fitted))
+        guess = float(fitted[int(np.nanargmax(compute))])
     measured = split.held_out.column("loss")
     flat = np.full(len(measured), guess)
     return _points(split.held_out, measured, flat, flat, flat)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError
-from scalewise.laws.catalogue import LAWS, law_from
+from scalewise.laws.catalogue import LAWS, PARAM_COUNTS, law_from, on_count
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
 
@@ -22,7 +21,6 @@ _CONSIDERED = (
     "chinchilla",
 )
 _LEVELS = 3  # distinct values of an input that tell an exponent from an offset
-_COUNTS = ("params", "params_nonembed")
 
 
 def candidates(table: RunTable, laws: Sequence[str | Law] | None = None) -> tuple[Law, ...]:
@@ -56,23 +54,15 @@ def candidates(table: RunTable, laws: Sequence[str | Law] | None = None) -> tupl
     return tuple(found)
 
 
-def on_count(law: Law, column: str) -> Law:
-    """The same formula on another parameter count, under a key that says so."""
-    variables = {s: column if c in _COUNTS else c for s, c in law.variables.items()}
-    if variables == dict(law.variables):
-        return law
-    return replace(law, key=f"{law.key}@{column}", variables=variables, published=())
-
-
 def parameter_count(law: Law) -> str:
     """The parameter count that a law uses, empty if it uses none."""
-    return next((column for column in law.columns if column in _COUNTS), "")
+    return next((column for column in law.columns if column in PARAM_COUNTS), "")
 
 
 def _on_each_count(law: Law, table: RunTable) -> tuple[Law, ...]:
     if not parameter_count(law):
         return (law,)
-    return tuple(on_count(law, column) for column in _COUNTS if table.has(column))
+    return tuple(on_count(law, column) for column in PARAM_COUNTS if table.has(column))
 
 
 def _levels(table: RunTable, column: str) -> int:

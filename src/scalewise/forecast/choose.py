@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,6 @@ UNTESTED_SPREAD = 1.5
 _INADEQUATE = 2.5  # times the noise around the best law, where backtests can tell the rest apart
 _PLAINLY_WORSE = 6.0  # the same where they cannot
 _NEAR_TIE = 1.2  # squared errors within this ratio are no reason to leave the usual count
-_Z90 = 1.6449
 # A fit through every point knows no noise, and an interval without width makes no claim to test.
 _NO_WIDTH = 1e-6
 
@@ -109,8 +109,8 @@ def choose(
 ) -> FitResult:
     """Fit by backtest: the leading law, with the rivals that share in its predictions.
 
-    Raises UnfitDataError if no law can be fitted. With too few sizes to hold any out, the
-    simplest law that the data carry is fitted alone, and says that it is untested.
+    Raises UnfitDataError if no law can be fitted. With too few sizes to hold any out, laws share
+    in equal parts and the result says that it is untested.
     """
     table = loss_finals(runs)
     options = law_candidates(table, laws)
@@ -184,7 +184,7 @@ def combine(
     total = sum(shares[key] for key in usable)
     result = _combined(
         [(shares[key] / total, result) for key, result in usable.items()],
-        _spread(scores, shares, splits),
+        _spread(scores, shares, splits, level=policy.level),
     )
     reach = max(split.reach for split in splits)
     if not reach > 1:
@@ -252,7 +252,11 @@ def _inverse_square(squared: Mapping[str, float]) -> dict[str, float]:
 
 
 def _spread(
-    scores: Sequence[LawScore], shares: Mapping[str, float], splits: Sequence[Split]
+    scores: Sequence[LawScore],
+    shares: Mapping[str, float],
+    splits: Sequence[Split],
+    *,
+    level: float,
 ) -> float:
     """By how much the combination's held-out errors exceeded its intervals, at least 1.
 
@@ -260,13 +264,14 @@ def _spread(
     """
     members = [next(s.points for s in scores if s.law == key) for key in shares]
     weights = list(shares.values())
+    z = NormalDist().inv_cdf((1 + level) / 2)
     squared = []
     begin = 0
     for split in splits:
         rows = slice(begin, begin + len(split.held_out))
         begin = rows.stop
         ratios = [
-            _ratio(points, weights) for points in zip(*(m[rows] for m in members), strict=True)
+            _ratio(points, weights, z) for points in zip(*(m[rows] for m in members), strict=True)
         ]
         known = [ratio**2 for ratio in ratios if ratio is not None]
         if known:
@@ -275,14 +280,17 @@ def _spread(
     return float(max(1.0, np.sqrt((_PRIOR_SPLITS * _PRIOR_RATIO + evidence) / weight)))
 
 
-def _ratio(points: Sequence[HeldOutPoint], weights: Sequence[float]) -> float | None:
-    """Error of the laws' mean forecast of one run, in its standard deviations."""
+def _ratio(points: Sequence[HeldOutPoint], weights: Sequence[float], z: float) -> float | None:
+    """Error of the laws' mean forecast of one run, in its standard deviations.
+
+    ``z`` is how many of them half an interval is wide.
+    """
     centre, low, high = (
         np.average([np.log(getattr(point, name)) for point in points], weights=weights)
         for name in ("predicted", "low", "high")
     )
     between = np.ptp([np.log(point.predicted) for point in points]) / 2
-    sd = np.hypot((high - low) / 2, between) / _Z90
+    sd = np.hypot((high - low) / 2, between) / z
     return None if sd <= _NO_WIDTH else float((np.log(points[0].measured) - centre) / sd)
 
 
@@ -326,7 +334,9 @@ def _untested(
             hint="Add runs of other sizes or token budgets.",
         )
     squared = {key: result.noise**2 for key, result in usable.items()}
-    near = [k for k, v in squared.items() if v <= _PLAINLY_WORSE**2 * min(squared.values())]
+    told = [value for value in squared.values() if value > _NO_WIDTH**2]
+    worst = _PLAINLY_WORSE**2 * min(told, default=np.inf)
+    near = [key for key, value in squared.items() if value <= worst]
     kept = _of_best_count([usable[key].law for key in near], squared)
     result = _combined(
         [(1.0 / len(kept), usable[key]) for key in near if key in kept], UNTESTED_SPREAD

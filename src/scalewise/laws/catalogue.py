@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
@@ -24,6 +25,7 @@ from scalewise.laws.power import POWER_LAWS
 from scalewise.laws.saturating import SATURATING_LAWS
 
 # A bare word, perhaps with hyphens: 'kaplan-params' is a key, not a difference of two constants.
+PARAM_COUNTS = ("params", "params_nonembed")
 _KEY = re.compile(r"[A-Za-z][\w-]*")
 
 
@@ -103,13 +105,34 @@ def published_named(key: str) -> tuple[Law, Published]:
 
 
 def law_from(text_or_key: str) -> Law:
-    """A law by its key, else from a formula written as text.
+    """A law by its key, a key on another parameter count, or a formula written as text.
 
     >>> law_from("power").key, law_from("E + A / D**alpha").columns
     ('power', ('tokens',))
+    >>> law_from("chinchilla@params_nonembed").columns
+    ('params_nonembed', 'tokens')
     """
     text = text_or_key.strip()
+    key, at, column = text.partition("@")
+    if at and _KEY.fullmatch(key):
+        return on_count(law_named(key), column)
     return law_named(text) if _KEY.fullmatch(text) else law_from_formula(text)
+
+
+def on_count(law: Law, column: str) -> Law:
+    """The same formula on another parameter count, under a key that says so.
+
+    Raises LawError if there is no such count, or the law uses none.
+    """
+    if column not in PARAM_COUNTS or not set(law.columns) & set(PARAM_COUNTS):
+        raise LawError(
+            f"Law {law.key!r} cannot be stated in {column!r}.",
+            hint=f"Laws of size can be stated in {' or '.join(PARAM_COUNTS)}.",
+        )
+    variables = {s: column if c in PARAM_COUNTS else c for s, c in law.variables.items()}
+    if variables == dict(law.variables):
+        return law
+    return replace(law, key=f"{law.key}@{column}", variables=variables, published=())
 
 
 def _nearest(key: str, known: Mapping[str, object], what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from statistics import NormalDist
 from typing import Any
@@ -51,7 +51,9 @@ class FitResult:
     constants refitted to resampled runs. ``noise`` is the standard deviation of one run around
     the law, in logs if the objective is. ``spread`` widens predictive intervals by what
     backtests found missing; 1 means untested or not needed. ``rivals`` are the other laws that
-    share in a combined prediction, in which this law has the remaining ``weight``.
+    share in a combined prediction, in which this law has the remaining ``weight``. ``provenance``
+    says where fixed constants and priors come from. ``tasks`` are the laws of downstream error by
+    loss that stand on this one, by task, see ``forecast.downstream``.
     """
 
     law: Law
@@ -79,6 +81,8 @@ class FitResult:
     spread: float = 1.0
     weight: float = 1.0
     rivals: tuple[Rival, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, FitResult] = field(default_factory=dict)
 
     @property
     def residuals(self) -> Array:

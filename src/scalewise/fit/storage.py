@@ -163,6 +163,8 @@ def _record(result: FitResult) -> dict[str, Any]:
         "spread": result.spread,
         "weight": result.weight,
         "rivals": [{"weight": r.weight, "result": _record(r.result)} for r in result.rivals],
+        "provenance": dict(result.provenance),
+        "tasks": {task: _record(member) for task, member in result.tasks.items()},
     }
 
 
@@ -220,6 +222,9 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         rivals=tuple(
             Rival(weight=float(r["weight"]), result=_result(r["result"])) for r in record["rivals"]
         ),
+        # Files of the first release have neither.
+        provenance=dict(record.get("provenance", {})),
+        tasks={task: _result(member) for task, member in record.get("tasks", {}).items()},
     )
 
 

@@ -9,17 +9,22 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.lad import vertex
+from scalewise.fit.projection import linear_constants
 from scalewise.fit.solver import RELATIVE_DECREASE, Minimum, minimise
 from scalewise.fit.space import Space
 from scalewise.fit.starts import starts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+FEW_POINTS = 40
+EQUAL = 1e-11  # objectives this close differ by rounding alone
 SAME = 1e-6  # objectives that agree to this share belong to the same minimum
 LONG_VALLEY = 0.3  # standard deviations this long, in coordinates, can hold several minima
 MAX_REACH = 1.5
 VALLEY_STEPS = np.concatenate([np.linspace(-3.0, -0.25, 8), np.linspace(0.25, 3.0, 8)])
 _MET = 1e-4  # coordinates this close have met
+PROJECTED = 5  # steps in the nonlinear constants alone that a search begins with
+ON_THE_WAY = 1e-2  # relative decrease at which a stage of the descent hands over to the next
 SMOOTHED = 1e-7  # the delta that stands for 0 until the exact end of a lad fit
 
 
@@ -81,10 +86,23 @@ QUICK = Effort(screened=96, refined=4, tolerance=1e-6, max_iterations=60, follow
 
 def search(space: Space, observed: Array, weights: Array, effort: Effort = THOROUGH) -> Optimum:
     """Find the global optimum; ``observed`` is on the scale of the residuals."""
-    begin = starts(space, observed, weights, screened=effort.screened, refined=effort.refined)
+    begin, screened = starts(
+        space, observed, weights, screened=effort.screened, refined=effort.refined
+    )
+    if effort.follows_valleys and len(observed) <= FEW_POINTS:
+        begin, share = _leaving_one_out(begin, weights)
+    else:
+        share = weights
     with np.errstate(all="ignore"):
         rough = minimise(
-            space, begin, observed, weights, delta=np.inf, max_iterations=40, tolerance=1e-6
+            space,
+            begin,
+            observed,
+            share,
+            delta=np.inf,
+            max_iterations=40,
+            tolerance=1e-6,
+            projected=PROJECTED if len(linear_constants(space)) else 0,
         )
     distinct, member = _distinct(rough.q, rough.objective)
     found = descend(
@@ -103,7 +121,7 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         more = minimise(space, along, observed, weights, delta=target, tolerance=effort.tolerance)
         member = np.concatenate([member, len(found.q) + np.arange(len(along))])
         found = found.joined(more)
-    best = int(np.argmin(found.objective))
+    best = _plainest(found)
     q, exact = found.q[best], False
     if space.objective.delta == 0:
         q, exact = vertex(space, q, observed, weights)
@@ -115,12 +133,25 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         objective=value,
         converged=bool(found.converged[same].any()) or exact,
         certificate=Certificate(
-            screened=effort.screened,
+            screened=screened,
             refined=len(member),
             agreeing=int(same[member].sum()),
             basins=_basins(space, found, same),
             exact=exact,
         ),
+    )
+
+
+def _leaving_one_out(begin: Array, weights: Array) -> tuple[Array, Array]:
+    """The starts, and as many again as there are points, each without one of them.
+
+    With few points the robust objective has minima that pass by different outliers, and the
+    smooth one, which no outlier escapes, would lead every start to the same of them.
+    """
+    again = begin[np.arange(len(weights)) % len(begin)]
+    every = np.broadcast_to(weights, (len(begin), len(weights)))
+    return np.concatenate([begin, again]), np.concatenate(
+        [every, weights * (1.0 - np.eye(len(weights)))]
     )
 
 
@@ -148,6 +179,13 @@ def _along_the_valley(space: Space, found: Minimum, observed: Array, weights: Ar
     moves = np.zeros((len(VALLEY_STEPS), len(q)))
     moves[:, free] = np.outer(VALLEY_STEPS, reach)
     return np.clip(q + moves, space.low, space.high)
+
+
+def _plainest(found: Minimum) -> int:
+    """The best minimum; among equals, as along a valley without a floor, the least extreme."""
+    least = float(np.min(found.objective))
+    equal = np.flatnonzero(found.objective <= least * (1 + EQUAL))
+    return int(equal[np.argmin(np.sum(found.q[equal] ** 2, axis=1))])
 
 
 def _distinct(q: Array, objective: Array) -> tuple[Array, Array]:
@@ -188,7 +226,9 @@ def descend(
         typical = np.nanmedian(np.abs(residuals))
         delta = (0.25 if warm else 2.0) * float(typical) if np.isfinite(typical) else target
         while np.isfinite(target) and delta > 1.5 * target:
-            q = minimise(space, q, observed, weights, delta=delta, max_iterations=8).q
+            q = minimise(
+                space, q, observed, weights, delta=delta, max_iterations=8, tolerance=ON_THE_WAY
+            ).q
             delta *= 0.25
     return minimise(
         space,

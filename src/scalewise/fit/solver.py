@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.objective import rho
+from scalewise.fit.projection import with_linear_constants
 from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -51,8 +52,12 @@ def minimise(
     delta: float,
     max_iterations: int = 200,
     tolerance: float = RELATIVE_DECREASE,
+    projected: int = 0,
 ) -> Minimum:
-    """Minimise from each start ``q`` (S, p); ``observed`` and ``weights`` are (n,) or (S, n)."""
+    """Minimise from each start ``q`` (S, p); ``observed`` and ``weights`` are (n,) or (S, n).
+
+    The first ``projected`` steps move in the nonlinear constants, see ``fit.projection``.
+    """
     count = len(q)
     observed = np.broadcast_to(observed, (count, observed.shape[-1]))
     weights = np.broadcast_to(weights, observed.shape)
@@ -61,8 +66,8 @@ def minimise(
     active = np.arange(count)
     with np.errstate(all="ignore"):
         state = _State(space, q, observed, weights, delta, tolerance)
-        for _ in range(max_iterations):
-            finished, failed = state.advance()
+        for iteration in range(max_iterations):
+            finished, failed = state.advance(projected=iteration < projected)
             done = finished | failed
             if done.any():
                 rows = active[done]
@@ -93,7 +98,8 @@ class _State:
         self.observed, self.weights = observed, weights
         self.residuals, self.jacobian = space.residuals(self.q, observed)
         self.value = self._objective(self.residuals)
-        self.damping = np.full(len(q), 1.0)
+        # Least squares need little damping: their exact curvature is the majoriser's.
+        self.damping = np.full(len(q), 0.1 if np.isinf(delta) else 1.0)
         self.rejections = np.zeros(len(q), dtype=int)
 
     def keep(self, rows: Array) -> None:
@@ -106,20 +112,24 @@ class _State:
         total = np.sum(self.weights * rho(residuals, self.delta), axis=-1)
         return np.where(np.isfinite(total), total, np.inf)
 
-    def advance(self) -> tuple[Array, Array]:
+    def advance(self, *, projected: bool = False) -> tuple[Array, Array]:
         """Take one step in every problem; tell which have finished and which are stuck."""
         gradient, exact, majorised = self._curvature()
         blocked = self._blocked(gradient)
         gradient = np.where(blocked, 0.0, gradient)
         diagonal = np.einsum("spp->sp", majorised)
         scale = np.sqrt(np.maximum(diagonal, 1e-300))
-        possible = _decrease(gradient, majorised, blocked, scale)
-        small = possible <= self.tolerance * self.value + ROUNDING * self.weights.sum(axis=1)
         damped = exact + self.damping[:, None, None] * majorised
-        step = -_solve(damped, gradient, blocked, scale, ridge=1e-3 * self.damping + 1e-14)
+        ridge = np.stack([1e-3 * self.damping + 1e-14, np.full(len(gradient), 1e-12)])
+        step, full = -_solve(np.stack([damped, majorised]), gradient, blocked, scale, ridge)
+        # How much one full step of the majoriser would lower the objective.
+        possible = 0.5 * np.abs(np.sum(gradient * full, axis=1))
+        small = possible <= self.tolerance * self.value + ROUNDING * self.weights.sum(axis=1)
         longest = np.max(np.abs(step), axis=1, keepdims=True)
         step *= np.minimum(1.0, MAX_STEP / np.maximum(longest, 1e-300))
         trial = np.clip(self.q + step, self.space.low, self.space.high)
+        if projected:
+            trial, _ = with_linear_constants(self.space, trial, self.observed, self.weights)
         residuals, jacobian = self.space.residuals(trial, self.observed)
         value = self._objective(residuals)
         better = value < self.value
@@ -164,27 +174,27 @@ class _State:
         elif better.any():
             self.residuals[better] = residuals[better]
             self.jacobian[better] = jacobian[better]
-        self.rejections = np.where(better, 0, self.rejections + 1)
+        # A step that succeeds right after one that failed shows how much damping is needed here.
+        eased = self.damping * np.where(self.rejections > 0, 0.6, 0.2)
         self.damping = np.where(
-            better, np.maximum(self.damping * 0.2, 1e-12), np.maximum(self.damping * 6.0, 1e-6)
+            better, np.maximum(eased, 1e-12), np.maximum(self.damping * 6.0, 1e-6)
         )
+        self.rejections = np.where(better, 0, self.rejections + 1)
 
 
-def _solve(matrix: Array, vector: Array, blocked: Array, scale: Array, ridge: Array) -> Array:
-    """Solve each symmetric system, scaled to unit diagonal, leaving out blocked coordinates."""
+def _solve(matrices: Array, vector: Array, blocked: Array, scale: Array, ridge: Array) -> Array:
+    """Solve symmetric systems (M, S, p, p), scaled to unit diagonal, without blocked coordinates.
+
+    ``ridge`` (M, S) is added to the scaled diagonal; returns (M, S, p).
+    """
     open_ = ~blocked
-    scaled = matrix / (scale[:, :, None] * scale[:, None, :])
+    scaled = matrices / (scale[:, :, None] * scale[:, None, :])
     scaled = np.where(open_[:, :, None] & open_[:, None, :], scaled, 0.0)
-    index = np.arange(matrix.shape[1])
-    scaled[:, index, index] += np.where(blocked, 1.0, ridge[:, None])
-    right = np.where(open_, vector / scale, 0.0)
-    bad = ~(np.isfinite(scaled).all(axis=(1, 2)) & np.isfinite(right).all(axis=1))
-    scaled[bad] = np.eye(matrix.shape[1])
-    right[bad] = 0.0
-    return np.linalg.solve(scaled, right[:, :, None])[:, :, 0] / scale
-
-
-def _decrease(gradient: Array, majorised: Array, blocked: Array, scale: Array) -> Array:
-    """How much one full step of the majoriser would lower the objective."""
-    step = _solve(majorised, gradient, blocked, scale, ridge=np.full(len(gradient), 1e-12))
-    return 0.5 * np.abs(np.sum(gradient * step, axis=1))
+    index = np.arange(scale.shape[1])
+    scaled[..., index, index] += np.where(blocked, 1.0, ridge[..., None])
+    right = np.broadcast_to(np.where(open_, vector / scale, 0.0), scaled.shape[:-1])
+    bad = ~(np.isfinite(scaled).all(axis=(2, 3)) & np.isfinite(right).all(axis=2))
+    if bad.any():
+        scaled[bad] = np.eye(len(index))
+        right = np.where(bad[..., None], 0.0, right)
+    return np.linalg.solve(scaled, right[..., None])[..., 0] / scale

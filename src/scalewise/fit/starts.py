@@ -7,36 +7,39 @@ exponents. No random numbers: the same data always give the same starts.
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from scalewise.core.expression import program
 from scalewise.fit.objective import rho
+from scalewise.fit.projection import linear_constants, with_linear_constants
 from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+_PER_CONSTANT = 56  # starts for each scattered constant
 _EXPONENTS = (0.03, 1.6)  # published scaling exponents lie well inside
 _LOG_SCALES = (-2.0, 40.0)  # of a constant such as N_c in units of the typical N
 
 
-def starts(space: Space, observed: Array, weights: Array, *, screened: int, refined: int) -> Array:
-    """The best of ``screened`` starting coordinates, shape (``refined`` or fewer, p)."""
+def starts(
+    space: Space, observed: Array, weights: Array, *, screened: int, refined: int
+) -> tuple[Array, int]:
+    """The best of at most ``screened`` starts, (``refined`` or fewer, p), and how many were."""
     cloud = _cloud(space, observed, screened)
     with np.errstate(all="ignore"):
-        cloud = _with_linear_constants(space, cloud, observed, weights)
-        predicted = space.predicted(cloud)
-        fitted = np.log(predicted) if space.objective.in_logs else predicted
-        residuals = np.broadcast_to(fitted, (len(cloud), len(observed))) - observed
-        # Screen by absolute residuals: the objective's delta is far below those of a start.
-        score = np.sum(weights * rho(residuals, 0.0), axis=1)
-    score = np.where(np.isfinite(score), score, np.inf)
-    order = np.argsort(score, kind="stable")
+        if len(linear_constants(space)):
+            cloud, score = with_linear_constants(space, cloud, observed, weights)
+        else:
+            predicted = space.predicted(cloud)
+            fitted = np.log(predicted) if space.objective.in_logs else predicted
+            residuals = np.broadcast_to(fitted, (len(cloud), len(observed))) - observed
+            # By absolute residuals: the objective's delta is far below those of a start.
+            score = np.sum(weights * rho(residuals, 0.0), axis=1)
+    order = np.argsort(np.where(np.isfinite(score), score, np.inf), kind="stable")
     order = order[np.isfinite(score[order])]
-    return cloud[_spread(order, refined)]
+    return cloud[_spread(order, refined)], len(cloud)
 
 
 def _spread(order: Array, count: int) -> Array:
@@ -50,7 +53,8 @@ def _spread(order: Array, count: int) -> Array:
 def _cloud(space: Space, observed: Array, screened: int) -> Array:
     """Halton points over the box of plausible values, in coordinates, shape (screened, p)."""
     level = float(np.min(np.exp(observed) if space.objective.in_logs else observed))
-    count = screened if (space.free & ~_is_linear(space)).any() else 1
+    scattered = int(space.free.sum()) - len(linear_constants(space))
+    count = min(screened, _PER_CONSTANT * scattered) if scattered else 1
     cloud = np.empty((count, len(space.names)))
     for i, constant in enumerate(space.law.constants):
         u = _halton(count, _PRIMES[i % len(_PRIMES)])
@@ -91,54 +95,3 @@ def _halton(count: int, base: int) -> Array:
         index //= base
         factor /= base
     return result
-
-
-def _is_linear(space: Space) -> Array:
-    linear = space.law.linear
-    return np.array([name in linear for name in space.names])
-
-
-def _with_linear_constants(space: Space, cloud: Array, observed: Array, weights: Array) -> Array:
-    """Replace the linear constants of each start by their non-negative least-squares values."""
-    chosen = np.flatnonzero(_is_linear(space) & space.free)
-    if not len(chosen):
-        return cloud
-    names = [space.names[i] for i in chosen]
-    theta = space.scaled_theta(cloud)
-    target = np.exp(observed) if space.objective.in_logs else observed
-    relative = np.sqrt(weights) / (target if space.objective.in_logs else 1.0)
-    values = {**space.inputs, **theta, **{name: np.zeros((1, 1)) for name in names}}
-    base, gradient = program(space.law.expression, frozenset(names)).run(values)
-    shape = (len(cloud), len(target))
-    columns = np.stack([np.broadcast_to(gradient[name], shape) for name in names], axis=2)
-    solved = _nonnegative(columns * relative[:, None], (target - base) * relative)
-    floor = 1e-4 * float(np.median(np.abs(target)))
-    for k, i in enumerate(chosen):
-        typical = np.median(np.abs(columns[:, :, k]), axis=1)
-        found = solved[:, k]
-        if space.logged[i]:
-            found = np.log(np.maximum(found, floor / np.maximum(typical, 1e-300)))
-        cloud[:, i] = np.clip(found, space.low[i], space.high[i])
-    return cloud
-
-
-def _nonnegative(columns: Array, target: Array) -> Array:
-    """Least squares with non-negative coefficients, by trying every subset: there are few."""
-    count, _, size = columns.shape
-    target = np.broadcast_to(target, columns.shape[:2])
-    normal = np.matmul(columns.swapaxes(1, 2), columns)
-    right = np.matmul(columns.swapaxes(1, 2), target[:, :, None])[:, :, 0]
-    diagonal = np.einsum("spp->sp", normal).copy()
-    normal[:, np.arange(size), np.arange(size)] += 1e-12 * diagonal + 1e-300
-    best, least = np.zeros((count, size)), np.zeros(count)
-    for width in range(1, size + 1):
-        for subset in combinations(range(size), width):
-            rows = np.array(subset)
-            part = np.linalg.solve(normal[:, rows[:, None], rows], right[:, rows, None])[:, :, 0]
-            gain = np.sum(part * right[:, rows], axis=1)
-            improves = (part >= 0).all(axis=1) & (gain > least)
-            least = np.where(improves, gain, least)
-            filled = np.zeros((count, size))
-            filled[:, rows] = part
-            best = np.where(improves[:, None], filled, best)
-    return best

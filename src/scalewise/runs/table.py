@@ -248,8 +248,8 @@ def content_sha256(frame: pl.DataFrame) -> str:
         digest.update(f"{len(name.encode())}:{name}:{kind}:{frame.height}:".encode())
         digest.update(np.packbits(empty.to_numpy()).tobytes())
         if is_text:
-            for value in cells.drop_nulls().to_list():
-                digest.update(f"{len(value.encode())}:{value}".encode())
+            texts = [value.encode() for value in cells.drop_nulls().to_list()]
+            digest.update(b"".join([b"%d:%b" % (len(text), text) for text in texts]))
             continue
         values = cells.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0
         # One bit pattern for every NaN and one for both zeros.

@@ -115,6 +115,8 @@ def _result(
         correlation=_correlation(space, jacobian[0], points.weights, q),
         inputs=points.inputs,
         observed=points.observed,
+        weights=points.weights,
+        cluster=points.cluster,
         sha256=points.sha256,
         source=points.source,
         fixed=tuple(n for n, f in zip(space.names, space.free, strict=True) if not f),

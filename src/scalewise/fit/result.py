@@ -17,6 +17,7 @@ from scalewise.fit.prediction import (
     inputs_for,
     mixed_quantile,
     reach,
+    refuse_impossible,
     refuse_unknown,
     scalar,
 )
@@ -51,9 +52,10 @@ class FitResult:
     constants refitted to resampled runs. ``noise`` is the standard deviation of one run around
     the law, in logs if the objective is. ``spread`` widens predictive intervals by what
     backtests found missing; 1 means untested or not needed. ``rivals`` are the other laws that
-    share in a combined prediction, in which this law has the remaining ``weight``. ``provenance``
-    says where fixed constants and priors come from. ``tasks`` are the laws of downstream error by
-    loss that stand on this one, by task, see ``forecast.downstream``.
+    share in a combined prediction, in which this law has the remaining ``weight``. ``inputs``,
+    ``observed``, ``weights`` and ``cluster`` (the run's number) have an entry per point.
+    ``provenance`` says where fixed constants and priors come from. ``tasks`` are the laws of
+    downstream error by loss that stand on this one, by task, see ``forecast.downstream``.
     """
 
     law: Law
@@ -81,6 +83,8 @@ class FitResult:
     spread: float = 1.0
     weight: float = 1.0
     rivals: tuple[Rival, ...] = ()
+    weights: Array = field(default_factory=lambda: np.empty(0))
+    cluster: Array = field(default_factory=lambda: np.empty(0, dtype=int))
     provenance: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, FitResult] = field(default_factory=dict)
 
@@ -136,6 +140,7 @@ class FitResult:
         low = self._edge(samples, shares, centre, (1 - level) / 2)
         high = self._edge(samples, shares, centre, (1 + level) / 2)
         value, low, high = (self.off_scale(v) for v in (centre, low, high))
+        refuse_impossible(self.law, value, columns)
         given = {name: np.asarray(v, dtype=float) for name, v in columns.items()}
         if {"params", "tokens"} <= set(given):
             given.setdefault("flops", 6.0 * given["params"] * given["tokens"])

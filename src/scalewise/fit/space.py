@@ -78,17 +78,17 @@ class Space:
     def theta(self, q: Array) -> dict[str, Array]:
         """Constants in the user's units; ``q`` has shape (..., p), each constant (...)."""
         scaled = {name: value[..., 0] for name, value in self.scaled_theta(q).items()}
-        return {name: scaled[name] * self._factor(name, scaled) for name in self.names}
+        return {name: scaled[name] * self.factor(name, scaled) for name in self.names}
 
     def q_of(self, theta: Mapping[str, float]) -> Array:
         """Coordinates of constants given in the user's units."""
-        scaled = {name: theta[name] / self._factor(name, theta) for name in self.names}
+        scaled = {name: theta[name] / self.factor(name, theta) for name in self.names}
         values = np.array([float(scaled[name]) for name in self.names])
         with np.errstate(divide="ignore"):
             q = np.where(self.logged, np.log(np.where(self.logged, values, 1.0)), values)
         return np.clip(q, self.low, self.high)
 
-    def _factor(self, name: str, theta: Mapping[str, Any]) -> Any:
+    def factor(self, name: str, theta: Mapping[str, Any]) -> Any:
         """How much larger a constant is in the user's units than in normalised ones."""
         factor: Any = 1.0
         for symbol, power in self.dimensions[name].items():

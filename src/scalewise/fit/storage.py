@@ -89,7 +89,8 @@ def published_fit(name: str) -> FitResult:
         source=f"published: {published.source}",
         warnings=(
             f"Published constants ({published.source}): no runs behind them here, so the "
-            "interval has no width. They hold for their own data, tokenizer and counts.",
+            "interval has no width. They hold for their own data, tokenizer and counts"
+            + (f": {published.note}." if published.note else "."),
         ),
     )
 
@@ -121,6 +122,10 @@ def fit_data(result: FitResult, *, level: float = 0.9) -> dict[str, Any]:
             {"law": member.law.key, "weight": weight, "theta": dict(member.theta)}
             for weight, member in result.members
         ],
+        "tasks": {
+            task: fit_data(member, level=level) | {"provenance": dict(member.provenance)}
+            for task, member in result.tasks.items()
+        },
     }
 
 
@@ -154,6 +159,8 @@ def _record(result: FitResult) -> dict[str, Any]:
         "correlation": result.correlation.tolist(),
         "inputs": {symbol: values.tolist() for symbol, values in result.inputs.items()},
         "observed": result.observed.tolist(),
+        "weights": result.weights.tolist(),
+        "cluster": result.cluster.tolist(),
         "sha256": result.sha256,
         "source": result.source,
         "fixed": list(result.fixed),
@@ -222,7 +229,9 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         rivals=tuple(
             Rival(weight=float(r["weight"]), result=_result(r["result"])) for r in record["rivals"]
         ),
-        # Files of the first release have neither.
+        # Files of the first release have none of these.
+        weights=np.asarray(record.get("weights", np.ones(len(record["observed"]))), dtype=float),
+        cluster=np.asarray(record.get("cluster", range(len(record["observed"]))), dtype=int),
         provenance=dict(record.get("provenance", {})),
         tasks={task: _result(member) for task, member in record.get("tasks", {}).items()},
     )

@@ -201,3 +201,12 @@ def test_noise_free_runs_are_extrapolated_exactly() -> None:
     exact = fit("chinchilla", simulated(noise=0.0), bootstrap=20)
     truth = float(CHINCHILLA.value(TRUTH, N=1e12, D=1e14))
     assert exact.predict(params=1e12, tokens=1e14).value == pytest.approx(truth, rel=1e-6)
+
+
+def test_a_choice_is_read_by_its_value_and_written_to_four_digits() -> None:
+    prediction = read_fit("deepseek2024-lr").predict(flops=1e20)
+    assert str(prediction).startswith("lr_peak 0.000986, 90% interval")
+    with pytest.raises(LawError, match=r"prediction of lr_peak, not of loss.\n?.*Read \.value"):
+        _ = prediction.loss
+    with pytest.raises(LawError, match="gives lr_peak = "):
+        read_fit("kaplan2020-lr").predict(params_nonembed=np.array([1e9, 1e11]))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalewise.core.errors import UsageError
 from scalewise.core.quantities import parse_count, parse_quantity
+
+if TYPE_CHECKING:
+    from scalewise.fit.priors import Prior
 
 Read = Callable[[str], Any]
 
@@ -75,9 +78,25 @@ def fixed() -> click.Option:
         multiple=True,
         metavar="NAME=VALUE",
         callback=lambda ctx, param, value: {
-            name: _signed(text, f"--fix {name}") for name, text in _pairs("--fix", value, "E=1.69")
+            name: _value_or_set(text, f"--fix {name}")
+            for name, text in pairs("--fix", value, "E=1.69")
         },
-        help="Hold a constant at a value: E=1.69. May be repeated.",
+        help="Hold a constant at a value, E=1.69, or at that of a published set, "
+        "alpha=besiroglu2024. May be repeated.",
+    )
+
+
+def priors() -> click.Option:
+    """What is believed of constants before a fit."""
+    return click.Option(
+        ["--prior", "priors"],
+        multiple=True,
+        metavar="NAME=MEAN:SD",
+        callback=lambda ctx, param, value: {
+            name: _prior(name, text) for name, text in pairs("--prior", value, "E=1.7:0.1")
+        },
+        help="A constant is near a value, with this standard deviation: E=1.7:0.1. May be "
+        "repeated.",
     )
 
 
@@ -88,7 +107,7 @@ def bounds() -> click.Option:
         multiple=True,
         metavar="NAME=LOW:HIGH",
         callback=lambda ctx, param, value: {
-            name: _ends(name, text) for name, text in _pairs("--bound", value, "alpha=0.1:1")
+            name: _ends(name, text) for name, text in pairs("--bound", value, "alpha=0.1:1")
         },
         help="Search a constant between bounds: alpha=0.1:1. May be repeated.",
     )
@@ -115,10 +134,11 @@ def names(flag: str, help: str) -> click.Option:  # noqa: A002
 
 def _mapping(values: Iterable[str]) -> dict[str, str] | None:
     parts = [part for value in values for part in value.split(",")]
-    return dict(_pairs("--map", parts, "params=N,tokens=D")) or None
+    return dict(pairs("--map", parts, "params=N,tokens=D")) or None
 
 
-def _pairs(flag: str, values: Iterable[str], example: str) -> list[tuple[str, str]]:
+def pairs(flag: str, values: Iterable[str], example: str) -> list[tuple[str, str]]:
+    """Values of the form NAME=VALUE, taken apart; each name once."""
     found: dict[str, str] = {}
     for value in values:
         name, sign, text = (part.strip() for part in value.partition("="))
@@ -140,6 +160,21 @@ def _ends(name: str, text: str) -> tuple[float, float]:
             f"--bound {name}={text} has no two ends.", hint="Write --bound alpha=0.1:1."
         )
     return _signed(low, f"lower bound of {name}"), _signed(high, f"upper bound of {name}")
+
+
+def _prior(name: str, text: str) -> Prior:
+    from scalewise.fit.priors import Prior
+
+    mean, sign, sd = text.partition(":")
+    if not sign:
+        raise UsageError(
+            f"--prior {name}={text} has no standard deviation.", hint="Write --prior E=1.7:0.1."
+        )
+    return Prior(_signed(mean, f"--prior {name}"), _signed(sd, f"--prior {name}"), "--prior")
+
+
+def _value_or_set(text: str, name: str) -> float | str:
+    return text if text[:1].isalpha() and text != "inf" else _signed(text, name)
 
 
 def _signed(text: str, name: str) -> float:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.fit.information import information
 from scalewise.fit.objective import objective_named
 from scalewise.fit.points import Points, Rows, points_of
+from scalewise.fit.priors import Prior, penalty_of, pinned
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import THOROUGH, Effort, Optimum, search
 from scalewise.fit.space import Space, space_of
@@ -22,6 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DEFAULT_BOOTSTRAP = 300
 _DEPENDENT = 1e-7  # a direction this much weaker than the strongest is not in the data
 _FEW_SIZES = 3
+_CONFLICT = 2.5  # standard deviations between data and prior that a reader is told of
 
 
 def fit(
@@ -31,7 +35,8 @@ def fit(
     objective: str | None = None,
     delta: float | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float | str] | None = None,
+    priors: Mapping[str, Prior] | None = None,
     weights: str | Array | None = None,
     rows: Rows = "finals",
     bootstrap: int = DEFAULT_BOOTSTRAP,
@@ -43,7 +48,8 @@ def fit(
 
     ``law`` is a Law, a key of the catalogue or a formula; ``runs`` a run table, a path, a
     dataframe or a mapping of arrays by column. ``objective`` is huber-log (default, ``delta``
-    1e-3), lad-log, ls-log or ls. ``bounds`` and ``fixed`` are in the units of ``law.unit``.
+    1e-3), lad-log, ls-log or ls. ``bounds``, ``fixed`` and ``priors`` are in the units of
+    ``law.unit``; a constant may be fixed at the value that a published set has, by its name.
     ``bootstrap`` resamples runs, never checkpoints; 0 leaves intervals out. Each resample is
     refitted, or with ``resampling="asymptotic"`` taken from the covariance at the optimum, which
     is a hundred times quicker and knows nothing of curvature.
@@ -56,8 +62,9 @@ def fit(
         raise UsageError(f"bootstrap={bootstrap} is negative.", hint="Give 0 or more resamples.")
     goal = objective_named(objective or law.default_objective, delta)
     points = points_of(law, runs, weights=weights, rows=rows)
-    space = space_of(law, points, goal, bounds=bounds or {}, fixed=fixed or {})
-    free = int(space.free.sum())
+    values, provenance = pinned(law, fixed)
+    space = space_of(law, points, goal, bounds=bounds or {}, fixed=values)
+    free = int(space.free.sum()) - len(priors or {})
     if len(points) < max(free, 1):
         raise UnfitDataError(
             f"Law {law.key!r} has {free} free constants and there are {len(points)} points.",
@@ -66,9 +73,42 @@ def fit(
     observed = goal.observed(points.observed)
     with np.errstate(all="ignore"):
         optimum = search(space, observed, points.weights, effort)
-        return _result(
+        conflicts: tuple[str, ...] = ()
+        if priors:
+            space, conflicts = _with_priors(space, points, optimum, observed, priors)
+            provenance |= {name: f"prior {prior}" for name, prior in priors.items()}
+            optimum = search(space, observed, points.weights, effort)
+        result = _result(
             space, points, optimum, observed, bootstrap=bootstrap, resampling=resampling, seed=seed
         )
+    return replace(result, provenance=provenance, warnings=(*result.warnings, *conflicts))
+
+
+def _with_priors(
+    space: Space, points: Points, optimum: Optimum, observed: Array, priors: Mapping[str, Prior]
+) -> tuple[Space, tuple[str, ...]]:
+    """The space with priors, weighed by the noise around the fit without them.
+
+    Also what the data say against them.
+    """
+    held = [n for n, free in zip(space.names, space.free, strict=True) if n in priors and not free]
+    if held:
+        raise UsageError(f"{held[0]} is fixed and has a prior.", hint="Give it one of the two.")
+    residuals, _ = space.residuals(optimum.q[None], observed[None])
+    sigma = robust_scale(residuals[0], int(space.free.sum()))
+    known = information(space, optimum.q, observed, points.weights, points.cluster)
+    space = replace(space, penalty=penalty_of(space.law, priors, sigma, len(points) / points.runs))
+    surprise, slope = space.surprise(optimum.q[None])
+    conflicts = []
+    for name, apart, gradient in zip(priors, surprise[0], slope[0], strict=True):
+        deviations = abs(float(apart)) / float(np.hypot(1.0, known.standard_error(gradient)))
+        if deviations > _CONFLICT:
+            value = float(space.theta(optimum.q)[name])
+            conflicts.append(
+                f"The data alone give {name} = {value:.4g}, {deviations:.1f} standard deviations "
+                f"from its prior, {priors[name]}."
+            )
+    return space, tuple(conflicts)
 
 
 def _result(
@@ -113,6 +153,7 @@ def _result(
         resampling=method,
         seed=seed,
         correlation=_correlation(space, jacobian[0], points.weights, q),
+        penalty=space.penalty,
         inputs=points.inputs,
         observed=points.observed,
         weights=points.weights,
@@ -144,6 +185,10 @@ def _not_identified(space: Space, jacobian: Array, q: Array) -> tuple[str, ...]:
     if not len(open_):
         return ()
     columns = jacobian[open_]
+    if space.penalty is not None:  # priors are observations of constants
+        _, slope = space.surprise(q[None])
+        jacobian = np.concatenate([jacobian, slope[0].T * space.penalty.sigma], axis=1)
+        columns = jacobian[open_]
     size = np.linalg.norm(columns, axis=1)
     dead = tuple(space.names[i] for i, s in zip(open_, size, strict=True) if s < 1e-12)
     alive = open_[size >= 1e-12]

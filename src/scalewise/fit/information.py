@@ -67,6 +67,12 @@ def information(
     free, runs = int(open_.sum()), len(np.unique(cluster))
     pull, curve = _derivatives(r, space.objective.delta, free)
     curvature = curve * (slopes * weights) @ slopes.T
+    believed = np.zeros_like(curvature)
+    if space.penalty is not None:
+        _, slope = space.surprise(q[None])
+        believed = 2.0 * space.penalty.rise(space.objective.delta) * slope[0].T @ slope[0]
+        believed = np.where(np.outer(open_, open_), believed, 0.0)
+    curvature = curvature + believed
     # Diagonal scaling first: amplitudes and exponents differ by orders of magnitude.
     size = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
     inverse = np.linalg.pinv(curvature / np.outer(size, size), rcond=1e-13, hermitian=True)
@@ -75,7 +81,10 @@ def information(
     np.add.at(by_run, cluster, (slopes * weights * pull).T)
     # As many runs as constants are fitted exactly and show no scatter.
     correction = runs / max(runs - free, 1)
-    return Information(inverse, correction * inverse @ (by_run.T @ by_run) @ inverse)
+    scatter = correction * (by_run.T @ by_run)
+    if space.penalty is not None:  # the mean of a prior is an observation like the others
+        scatter = scatter + 2.0 * space.penalty.rise(space.objective.delta) * believed
+    return Information(inverse, inverse @ scatter @ inverse)
 
 
 def _derivatives(residuals: Array, delta: float, free: int) -> tuple[Array, float]:

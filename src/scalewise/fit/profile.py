@@ -155,9 +155,15 @@ def points_behind(result: FitResult) -> Points:
     )
 
 
+def space_behind(result: FitResult) -> Space:
+    """The coordinates in which a fit was searched."""
+    return _space(result, points_behind(result), {})
+
+
 def _space(result: FitResult, points: Points, fixed: Mapping[str, float]) -> Space:
     given = {name: result.theta[name] for name in result.fixed}
-    return space_of(result.law, points, result.objective, bounds={}, fixed={**given, **fixed})
+    space = space_of(result.law, points, result.objective, bounds={}, fixed={**given, **fixed})
+    return replace(space, penalty=result.penalty)
 
 
 def _constant(result: FitResult, name: str) -> _Held:
@@ -201,7 +207,7 @@ def _constant(result: FitResult, name: str) -> _Held:
         bounds=(_end(constant.bounds[0] / factor), _end(constant.bounds[1] / factor)),
         positive=positive,
         factor=factor,
-        least=result.objective_value,
+        least=result.objective_value + float(space.disbelief(q[None])[0]),
         rise_per_chi_squared=known.rise_per_chi_squared(np.eye(len(q))[index]),
         at=at,
     )
@@ -253,7 +259,7 @@ def _value(result: FitResult, columns: Mapping[str, Any], t: float) -> _Held:
         bounds=(-np.inf, np.inf),
         positive=result.objective.in_logs,
         factor=1.0,
-        least=result.objective_value,
+        least=result.objective_value + float(space.disbelief(q[None])[0]),
         rise_per_chi_squared=rise,
         at=at,
     )
@@ -273,7 +279,9 @@ def _least(
     """The best of the descents from ``starts``, and its objective over the first ``count``."""
     found = descend(space, starts, observed, weights, tolerance=_ENOUGH, warm=True)
     residuals, _ = space.residuals(found.q, np.broadcast_to(observed, (len(starts), len(observed))))
-    total = space.objective.total(residuals[:, :count], weights[:count])
+    total = space.objective.total(residuals[:, :count], weights[:count]) + prior_part(
+        space, found.q
+    )
     best = int(np.argmin(np.where(np.isfinite(found.objective), found.objective, np.inf)))
     return found.q[best], float(total[best])
 

@@ -21,6 +21,7 @@ from scalewise.fit.prediction import (
     refuse_unknown,
     scalar,
 )
+from scalewise.fit.priors import Penalty
 from scalewise.fit.search import Certificate
 from scalewise.laws.law import Law
 
@@ -54,8 +55,9 @@ class FitResult:
     backtests found missing; 1 means untested or not needed. ``rivals`` are the other laws that
     share in a combined prediction, in which this law has the remaining ``weight``. ``inputs``,
     ``observed``, ``weights`` and ``cluster`` (the run's number) have an entry per point.
-    ``provenance`` says where fixed constants and priors come from. ``tasks`` are the laws of
-    downstream error by loss that stand on this one, by task, see ``forecast.downstream``.
+    ``penalty`` holds the priors; ``provenance`` says where they and fixed constants come from.
+    ``tasks`` are the laws of downstream error by loss that stand on this one, by task, see
+    ``forecast.downstream``.
     """
 
     law: Law
@@ -85,6 +87,7 @@ class FitResult:
     rivals: tuple[Rival, ...] = ()
     weights: Array = field(default_factory=lambda: np.empty(0))
     cluster: Array = field(default_factory=lambda: np.empty(0, dtype=int))
+    penalty: Penalty | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, FitResult] = field(default_factory=dict)
 

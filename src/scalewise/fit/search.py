@@ -123,7 +123,7 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         found = found.joined(more)
     best = _plainest(found)
     q, exact = found.q[best], False
-    if space.objective.delta == 0:
+    if space.objective.delta == 0 and space.penalty is None:
         q, exact = vertex(space, q, observed, weights)
     residuals, _ = space.residuals(q[None], observed[None])
     value = float(space.objective.total(residuals[0], weights))

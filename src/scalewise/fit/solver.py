@@ -9,7 +9,7 @@ matrices change with the coordinates as the problem does, so the path does not d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,12 @@ class _State:
         self.q = np.clip(q, space.low, space.high)
         self.observed, self.weights = observed, weights
         self.residuals, self.jacobian = space.residuals(self.q, observed)
-        self.value = self._objective(self.residuals)
+        self.believed = (
+            None
+            if space.penalty is None
+            else np.broadcast_to(space.penalty.mean, (len(q), len(space.penalty.names)))
+        )
+        self.value = self._objective(self.q, self.residuals)
         # Least squares need little damping: their exact curvature is the majoriser's.
         self.damping = np.full(len(q), 0.1 if np.isinf(delta) else 1.0)
         self.rejections = np.zeros(len(q), dtype=int)
@@ -107,9 +112,21 @@ class _State:
             "q", "observed", "weights", "residuals", "jacobian", "value", "damping", "rejections",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name)[rows])
+        if self.believed is not None:
+            self.believed = self.believed[rows]
 
-    def _objective(self, residuals: Array) -> Array:
+    def _surprise(self, q: Array) -> tuple[Array, Array, float]:
+        """What priors say against ``q``, and how much a chi-squared of it weighs here."""
+        penalty = self.space.penalty
+        assert penalty is not None and self.believed is not None  # noqa: S101, PT018 - see callers
+        own = replace(self.space, penalty=replace(penalty, mean=self.believed))
+        return *own.surprise(q), penalty.rise(self.delta)
+
+    def _objective(self, q: Array, residuals: Array) -> Array:
         total = np.sum(self.weights * rho(residuals, self.delta), axis=-1)
+        if self.believed is not None:
+            surprise, _, rise = self._surprise(q)
+            total = total + rise * np.sum(surprise**2, axis=1)
         return np.where(np.isfinite(total), total, np.inf)
 
     def advance(self, *, projected: bool = False) -> tuple[Array, Array]:
@@ -131,7 +148,7 @@ class _State:
         if projected:
             trial, _ = with_linear_constants(self.space, trial, self.observed, self.weights)
         residuals, jacobian = self.space.residuals(trial, self.observed)
-        value = self._objective(residuals)
+        value = self._objective(trial, residuals)
         better = value < self.value
         self._accept(better, trial, residuals, jacobian, value)
         tiny = np.max(np.abs(step), axis=1) < 1e-14
@@ -150,10 +167,16 @@ class _State:
         transposed = self.jacobian.swapaxes(1, 2)
         majoriser = weights * np.where(inside, 1.0, self.delta / np.maximum(size, 1e-300))
         majorised = np.matmul(self.jacobian * majoriser[:, None, :], transposed)
+        prior: Any = 0.0
+        if self.believed is not None:
+            surprise, slope, rise = self._surprise(self.q)
+            gradient = gradient + 2 * rise * np.einsum("sk,skp->sp", surprise, slope)
+            prior = 2 * rise * np.einsum("skp,skr->spr", slope, slope)
+            majorised = majorised + prior
         if np.isinf(self.delta):
             return gradient, majorised, majorised
         exact = np.matmul(self.jacobian * (weights * inside)[:, None, :], transposed)
-        return gradient, exact, majorised
+        return gradient, exact + prior, majorised
 
     def _blocked(self, gradient: Array) -> Array:
         """Coordinates that are fixed, or at a bound with the descent pointing outside."""
@@ -162,6 +185,8 @@ class _State:
         # A derivative that is only rounding error would give a direction of endless steps.
         size = np.max(np.abs(self.jacobian), axis=2)
         dead = size <= ROUNDED * np.max(size, axis=1, keepdims=True)
+        if self.space.penalty is not None:
+            dead &= ~np.isin(self.space.names, self.space.penalty.names)
         return at_low | at_high | dead | ~self.space.free
 
     def _accept(

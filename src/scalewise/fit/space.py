@@ -17,6 +17,7 @@ from scalewise.core.errors import LawError
 from scalewise.core.expression import Expression, evaluate, program
 from scalewise.fit.objective import Objective
 from scalewise.fit.points import Points
+from scalewise.fit.priors import Penalty
 from scalewise.laws.law import Law
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,6 +40,7 @@ class Space:
     free: Array
     objective: Objective
     data: dict[int, Any]  # what the formula keeps between evaluations
+    penalty: Penalty | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,6 +76,40 @@ class Space:
                 jacobian[:, i, :] = gradient[name] * factor
         fitted = np.log(predicted) if self.objective.in_logs else predicted
         return fitted - observed, jacobian
+
+    def surprise(self, q: Array) -> tuple[Array, Array]:
+        """Constants with a prior, in its standard deviations from its mean, (S, k).
+
+        Also the derivatives by the coordinates, (S, k, p).
+        """
+        assert self.penalty is not None  # noqa: S101 - asked for only where there are priors
+        theta = {name: value[..., 0] for name, value in self.scaled_theta(q).items()}
+        names, by = self.penalty.names, frozenset(self.names)
+        value = np.empty((len(q), len(names)))
+        slope = np.zeros((len(q), len(names), q.shape[1]))
+        for k, name in enumerate(names):
+            i = self.names.index(name)
+            factor = self.factor(name, theta)
+            if self.logged[i]:
+                value[:, k] = q[:, i] + np.log(factor)
+                slope[:, k, i] = 1.0
+                for symbol, power in self.dimensions[name].items():
+                    _, gradient = program(power, by).run(theta)
+                    for other, derivative in gradient.items():
+                        slope[:, k, self.names.index(other)] += derivative * np.log(
+                            self.unit[symbol]
+                        )
+            else:
+                value[:, k], slope[:, k, i] = q[:, i] * factor, factor
+        slope = np.where(self.free, slope, 0.0)
+        return (value - self.penalty.mean) / self.penalty.sd, slope / self.penalty.sd[:, None]
+
+    def disbelief(self, q: Array) -> Array:
+        """What priors add to the objective at each of ``q`` (S, p)."""
+        if self.penalty is None:
+            return np.zeros(len(q))
+        surprise, _ = self.surprise(q)
+        return self.penalty.rise(self.objective.delta) * np.sum(surprise**2, axis=1)
 
     def theta(self, q: Array) -> dict[str, Array]:
         """Constants in the user's units; ``q`` has shape (..., p), each constant (...)."""

@@ -13,6 +13,7 @@ import numpy as np
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.records import atomic_write, to_json
 from scalewise.fit.objective import Objective, objective_named
+from scalewise.fit.priors import Penalty
 from scalewise.fit.result import FitResult, FitStatus, Rival
 from scalewise.fit.search import Basin, Certificate
 from scalewise.laws.catalogue import published_named
@@ -170,6 +171,7 @@ def _record(result: FitResult) -> dict[str, Any]:
         "spread": result.spread,
         "weight": result.weight,
         "rivals": [{"weight": r.weight, "result": _record(r.result)} for r in result.rivals],
+        "penalty": _penalty_record(result.penalty),
         "provenance": dict(result.provenance),
         "tasks": {task: _record(member) for task, member in result.tasks.items()},
     }
@@ -232,8 +234,33 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         # Files of the first release have none of these.
         weights=np.asarray(record.get("weights", np.ones(len(record["observed"]))), dtype=float),
         cluster=np.asarray(record.get("cluster", range(len(record["observed"]))), dtype=int),
+        penalty=_penalty(record.get("penalty")),
         provenance=dict(record.get("provenance", {})),
         tasks={task: _result(member) for task, member in record.get("tasks", {}).items()},
+    )
+
+
+def _penalty_record(penalty: Penalty | None) -> dict[str, Any] | None:
+    if penalty is None:
+        return None
+    return {
+        "names": list(penalty.names),
+        "mean": penalty.mean.tolist(),
+        "sd": penalty.sd.tolist(),
+        "sigma": penalty.sigma,
+        "points_per_run": penalty.points_per_run,
+    }
+
+
+def _penalty(record: Mapping[str, Any] | None) -> Penalty | None:
+    if record is None:
+        return None
+    return Penalty(
+        tuple(record["names"]),
+        np.asarray(record["mean"], dtype=float),
+        np.asarray(record["sd"], dtype=float),
+        float(record["sigma"]),
+        float(record["points_per_run"]),
     )
 
 

@@ -8,11 +8,12 @@ with Webb's six points: Cameron, Gelbach & Miller 2008; Webb 2014).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from scalewise.fit.priors import Penalty
 from scalewise.fit.search import descend
 from scalewise.fit.solver import minimise
 from scalewise.fit.space import Space
@@ -62,12 +63,19 @@ def refitted(
         else:
             draws = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=size)
             y, w = np.broadcast_to(observed, (size, len(fitted))), weights * draws[:, cluster]
-        found = descend(space, np.repeat(q[None], size, axis=0), y, w, tolerance=_ENOUGH, warm=True)
+        drawn = space if space.penalty is None else _redrawn(space, space.penalty, size, rng)
+        found = descend(drawn, np.repeat(q[None], size, axis=0), y, w, tolerance=_ENOUGH, warm=True)
         good = np.isfinite(found.objective)
         failed += int((~found.converged).sum())
         parts.append(found.q[good])
     method = "wild cluster bootstrap by run" if wild else "pairs bootstrap by run"
     return Resamples(np.concatenate(parts) if parts else np.empty((0, len(q))), method, failed)
+
+
+def _redrawn(space: Space, penalty: Penalty, count: int, rng: np.random.Generator) -> Space:
+    """The space with the means of the priors drawn anew: they are observations like the runs."""
+    chance = rng.standard_normal((count, len(penalty.names)))
+    return replace(space, penalty=replace(penalty, mean=penalty.mean + penalty.sd * chance))
 
 
 def _smooth_noise(space: Space, q: Array, observed: Array, weights: Array) -> Array:

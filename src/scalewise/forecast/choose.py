@@ -19,6 +19,7 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.engine import DEFAULT_BOOTSTRAP
 from scalewise.fit.engine import fit as fit_law
 from scalewise.fit.points import Rows
+from scalewise.fit.priors import Prior
 from scalewise.fit.result import FitResult, Rival
 from scalewise.forecast.backtest import (
     DEFAULT_POLICY,
@@ -64,7 +65,8 @@ def fit(
     objective: str | None = None,
     delta: float | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float | str] | None = None,
+    priors: Mapping[str, Prior] | None = None,
     weights: str | Array | None = None,
     rows: Rows = "finals",
     bootstrap: int = DEFAULT_BOOTSTRAP,
@@ -72,8 +74,8 @@ def fit(
 ) -> FitResult:
     """Fit one law, or with ``law="auto"`` all that the runs can carry, combined by backtest.
 
-    Otherwise as ``scalewise.fit.engine.fit``. Bounds, fixed constants, weights and checkpoints
-    belong to one law and are refused with ``auto``.
+    Otherwise as ``scalewise.fit.engine.fit``. Bounds, fixed constants, priors, weights and
+    checkpoints belong to one law and are refused with ``auto``.
     """
     if law != AUTO:
         return fit_law(
@@ -83,12 +85,13 @@ def fit(
             delta=delta,
             bounds=bounds,
             fixed=fixed,
+            priors=priors,
             weights=weights,
             rows=rows,
             bootstrap=bootstrap,
             seed=seed,
         )
-    given = {"bounds": bounds, "fixed": fixed, "weights": weights}
+    given = {"bounds": bounds, "fixed": fixed, "priors": priors, "weights": weights}
     refused = [name for name, value in given.items() if value is not None]
     if rows != "finals":
         refused.append(f"rows={rows!r}")

@@ -279,9 +279,7 @@ def _least(
     """The best of the descents from ``starts``, and its objective over the first ``count``."""
     found = descend(space, starts, observed, weights, tolerance=_ENOUGH, warm=True)
     residuals, _ = space.residuals(found.q, np.broadcast_to(observed, (len(starts), len(observed))))
-    total = space.objective.total(residuals[:, :count], weights[:count]) + prior_part(
-        space, found.q
-    )
+    total = space.objective.total(residuals[:, :count], weights[:count]) + space.disbelief(found.q)
     best = int(np.argmin(np.where(np.isfinite(found.objective), found.objective, np.inf)))
     return found.q[best], float(total[best])
 

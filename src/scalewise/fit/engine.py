@@ -14,7 +14,7 @@ from scalewise.fit.objective import objective_named
 from scalewise.fit.points import Points, Rows, points_of
 from scalewise.fit.priors import Prior, penalty_of, pinned
 from scalewise.fit.result import FitResult, FitStatus
-from scalewise.fit.search import THOROUGH, Effort, Optimum, search
+from scalewise.fit.search import LARGE, THOROUGH, Effort, Optimum, search
 from scalewise.fit.space import Space, space_of
 from scalewise.fit.uncertainty import Resampling, asymptotic, refitted, robust_scale
 from scalewise.laws.catalogue import law_from
@@ -25,6 +25,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DEFAULT_BOOTSTRAP = 300
 _DEPENDENT = 1e-7  # a direction this much weaker than the strongest is not in the data
 _FEW_SIZES = 3
+# Resamples times points that are refitted; with more, the normal approximation is as good.
+_REFITTED = 20_000_000
 _CONFLICT = 2.5  # standard deviations between data and prior that a reader is told of
 
 
@@ -51,8 +53,8 @@ def fit(
     1e-3), lad-log, ls-log or ls. ``bounds``, ``fixed`` and ``priors`` are in the units of
     ``law.unit``; a constant may be fixed at the value that a published set has, by its name.
     ``bootstrap`` resamples runs, never checkpoints; 0 leaves intervals out. Each resample is
-    refitted, or with ``resampling="asymptotic"`` taken from the covariance at the optimum, which
-    is a hundred times quicker and knows nothing of curvature.
+    refitted, or with ``resampling="asymptotic"``, and with very many points, taken from the
+    covariance at the optimum, which is a hundred times quicker and knows nothing of curvature.
 
     Raises UnfitDataError when there are fewer points than constants; a fit that is not
     identified or not converged comes back with that status, see ``FitResult.required``.
@@ -62,6 +64,9 @@ def fit(
         raise UsageError(f"bootstrap={bootstrap} is negative.", hint="Give 0 or more resamples.")
     goal = objective_named(objective or law.default_objective, delta)
     points = points_of(law, runs, weights=weights, rows=rows)
+    count = len(points)
+    if count > LARGE:
+        points = points.merged()
     values, provenance = pinned(law, fixed)
     space = space_of(law, points, goal, bounds=bounds or {}, fixed=values)
     free = int(space.free.sum()) - len(priors or {})
@@ -81,6 +86,9 @@ def fit(
         result = _result(
             space, points, optimum, observed, bootstrap=bootstrap, resampling=resampling, seed=seed
         )
+    if count > len(points):
+        repeated = f"{count:,} rows repeat {len(points):,} points, which count so many times."
+        conflicts = (repeated, *conflicts)
     return replace(result, provenance=provenance, warnings=(*result.warnings, *conflicts))
 
 
@@ -128,7 +136,8 @@ def _result(
     status = _status(optimum, at_bound, loose)
     draws, method, failed = np.empty((0, len(q))), "none", 0
     if bootstrap and not loose:
-        draw = refitted if resampling == "refit" else asymptotic
+        affordable = bootstrap * len(points) <= _REFITTED
+        draw = refitted if resampling == "refit" and affordable else asymptotic
         resamples = draw(
             space, q, observed, points.weights, points.cluster, count=bootstrap, seed=seed
         )

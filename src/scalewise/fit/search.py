@@ -17,6 +17,9 @@ from scalewise.fit.starts import starts
 Array = np.ndarray[Any, np.dtype[Any]]
 
 FEW_POINTS = 40
+LARGE = 4000  # points beyond which the search begins on a sample of so many
+NOT_FOLLOWED = -1
+CARRIED = 3  # minima of the sample that are followed on every point
 EQUAL = 1e-11  # objectives this close differ by rounding alone
 SAME = 1e-6  # objectives that agree to this share belong to the same minimum
 LONG_VALLEY = 0.3  # standard deviations this long, in coordinates, can hold several minima
@@ -86,6 +89,37 @@ QUICK = Effort(screened=96, refined=4, tolerance=1e-6, max_iterations=60, follow
 
 def search(space: Space, observed: Array, weights: Array, effort: Effort = THOROUGH) -> Optimum:
     """Find the global optimum; ``observed`` is on the scale of the residuals."""
+    large = len(observed) > LARGE
+    few = np.linspace(0, len(observed) - 1, LARGE).astype(int) if large else slice(None)
+    sample = space.at(few) if large else space
+    found, member, screened = _minima(sample, observed[few], weights[few], effort)
+    if large:
+        found, member = _on_every_point(space, found, member, observed, weights, effort)
+    best = _plainest(found)
+    q, exact = found.q[best], False
+    if space.objective.delta == 0 and space.penalty is None:
+        q, exact = vertex(space, q, observed, weights)
+    residuals, _ = space.residuals(q[None], observed[None])
+    value = float(space.objective.total(residuals[0], weights))
+    same = found.objective <= found.objective[best] * (1 + SAME) + 1e-300
+    return Optimum(
+        q=q,
+        objective=value,
+        converged=bool(found.converged[same].any()) or exact,
+        certificate=Certificate(
+            screened=screened,
+            refined=len(member),
+            agreeing=int(same[member[member != NOT_FOLLOWED]].sum()),
+            basins=_basins(space, found, same),
+            exact=exact,
+        ),
+    )
+
+
+def _minima(
+    space: Space, observed: Array, weights: Array, effort: Effort
+) -> tuple[Minimum, Array, int]:
+    """The minima that the starts lead to, which of them each start ended in, and how many were."""
     begin, screened = starts(
         space, observed, weights, screened=effort.screened, refined=effort.refined
     )
@@ -121,25 +155,20 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
         more = minimise(space, along, observed, weights, delta=target, tolerance=effort.tolerance)
         member = np.concatenate([member, len(found.q) + np.arange(len(along))])
         found = found.joined(more)
-    best = _plainest(found)
-    q, exact = found.q[best], False
-    if space.objective.delta == 0 and space.penalty is None:
-        q, exact = vertex(space, q, observed, weights)
-    residuals, _ = space.residuals(q[None], observed[None])
-    value = float(space.objective.total(residuals[0], weights))
-    same = found.objective <= found.objective[best] * (1 + SAME) + 1e-300
-    return Optimum(
-        q=q,
-        objective=value,
-        converged=bool(found.converged[same].any()) or exact,
-        certificate=Certificate(
-            screened=screened,
-            refined=len(member),
-            agreeing=int(same[member].sum()),
-            basins=_basins(space, found, same),
-            exact=exact,
-        ),
+    return found, member, screened
+
+
+def _on_every_point(
+    space: Space, found: Minimum, member: Array, observed: Array, weights: Array, effort: Effort
+) -> tuple[Minimum, Array]:
+    """The best minima of a sample, descended again on all points, and who belongs to which."""
+    distinct, again = _distinct(found.q, found.objective)
+    kept = min(len(distinct), CARRIED)  # they come best first
+    every = descend(
+        space, distinct[:kept], observed, weights, tolerance=effort.tolerance, warm=True
     )
+    member = again[member]
+    return every, np.where(member < kept, member, NOT_FOLLOWED)
 
 
 def _leaving_one_out(begin: Array, weights: Array) -> tuple[Array, Array]:

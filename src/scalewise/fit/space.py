@@ -8,7 +8,7 @@ parameters in millions moves the amplitudes by exactly what their derived units 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,10 @@ class Space:
     def logged(self) -> Array:
         """Which coordinates are logarithms."""
         return np.array([c.role == "amplitude" for c in self.law.constants])
+
+    def at(self, rows: Array | slice) -> Space:
+        """The same coordinates over some of the points."""
+        return replace(self, inputs={s: x[rows] for s, x in self.inputs.items()}, data={})
 
     def scaled_theta(self, q: Array) -> dict[str, Array]:
         """Constants in normalised units; each has shape (..., 1), to broadcast over points."""

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
     from scalewise.fit.storage import read_fit, write_fit
     from scalewise.forecast.backtest import Backtest
     from scalewise.forecast.choose import backtest, fit
+    from scalewise.forecast.downstream import fit_tasks, predict_error
     from scalewise.forecast.holdout import forecast_held_out
     from scalewise.laws.catalogue import LAWS, law_from
     from scalewise.laws.law import Law
     from scalewise.plan.allocate import Allocation, allocate, frontier
+    from scalewise.plan.approaches import approaches
+    from scalewise.plan.conventions import conventions
+    from scalewise.plan.inference import inference_optimum
+    from scalewise.plan.influence import influence
+    from scalewise.plan.overfitting import overfit
+    from scalewise.plan.sensitivity import sensitivity
     from scalewise.runs.example import example_runs
     from scalewise.runs.health import check_health
     from scalewise.runs.read import read_runs
@@ -48,15 +55,23 @@ _HOME = {
     "RunTable": "runs.table",
     "ScalewiseError": "core.errors",
     "allocate": "plan.allocate",
+    "approaches": "plan.approaches",
     "backtest": "forecast.choose",
     "check_health": "runs.health",
+    "conventions": "plan.conventions",
     "example_runs": "runs.example",
     "fit": "forecast.choose",
+    "fit_tasks": "forecast.downstream",
     "forecast_held_out": "forecast.holdout",
     "frontier": "plan.allocate",
+    "inference_optimum": "plan.inference",
+    "influence": "plan.influence",
     "law_from": "laws.catalogue",
+    "overfit": "plan.overfitting",
+    "predict_error": "forecast.downstream",
     "read_fit": "fit.storage",
     "read_runs": "runs.read",
+    "sensitivity": "plan.sensitivity",
     "write_fit": "fit.storage",
     "write_runs": "runs.write",
 }
@@ -74,15 +89,23 @@ __all__ = [
     "RunTable",
     "ScalewiseError",
     "allocate",
+    "approaches",
     "backtest",
     "check_health",
+    "conventions",
     "example_runs",
     "fit",
+    "fit_tasks",
     "forecast_held_out",
     "frontier",
+    "inference_optimum",
+    "influence",
     "law_from",
+    "overfit",
+    "predict_error",
     "read_fit",
     "read_runs",
+    "sensitivity",
     "write_fit",
     "write_runs",
 ]

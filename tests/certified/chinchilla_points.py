@@ -19,3 +19,11 @@ def chinchilla_points(*, dropped: int = 5) -> dict[str, Array]:
         cut = frame["loss"].sort(descending=True)[dropped - 1]
         frame = frame.filter(pl.col("loss") < cut)
     return {column: frame[column].to_numpy() for column in ("params", "tokens", "loss")}
+
+
+def authors_resamples() -> Array:
+    """Row numbers of the authors' 4000 resamples of 240 points, shape (4000, 240).
+
+    One call draws what their loop over ``np.random.choice`` under ``np.random.seed(42)`` draws.
+    """
+    return np.random.RandomState(42).choice(240, size=(4000, 240))

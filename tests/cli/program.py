@@ -13,7 +13,20 @@ from click.testing import CliRunner, Result
 from scalewise.cli.app import app
 from scalewise.laws.catalogue import published_named
 
-VERBS = ("demo", "runs", "laws", "fit", "predict", "allocate", "backtest", "train", "report")
+VERBS = (
+    "demo",
+    "runs",
+    "laws",
+    "fit",
+    "predict",
+    "allocate",
+    "overfit",
+    "approaches",
+    "diagnose",
+    "backtest",
+    "train",
+    "report",
+)
 
 
 def run(*words: object, stdin: str | bytes | None = None) -> Result:

@@ -37,3 +37,9 @@ def test_an_unknown_law_is_a_usage_error(tmp_path: Path) -> None:
     result = run("backtest", runs_file(tmp_path), "--laws", "chinchila")
     assert result.exit_code == 2
     assert "Did you mean 'chinchilla'?" in result.stderr
+
+
+def test_laws_that_do_not_predict_loss_are_not_compared(tmp_path: Path) -> None:
+    result = run("backtest", runs_file(tmp_path), "--laws", "chinchilla,lr-by-flops")
+    assert result.exit_code == 2
+    assert "'lr-by-flops' predicts lr_peak" in result.stderr

@@ -159,3 +159,16 @@ def test_the_certified_optimum_is_reached_on_the_240_public_points() -> None:
     data = answer(*words)["data"]
     assert data["points"] == 240
     assert data["objective"]["value"] == pytest.approx(0.00101827402, abs=1e-9)
+
+
+def test_optima_need_no_loss_where_the_law_predicts_another_choice(tmp_path: Path) -> None:
+    table = tmp_path / "optima.csv"
+    rows = [f"{n},{0.5 * n**-0.3}" for n in (1e7, 3e7, 1e8, 3e8)]
+    table.write_text("params,lr_peak\n" + "\n".join(rows) + "\n")
+    whole = answer("fit", table, "--law", "lr-by-params", "--bootstrap", "0")
+    assert whole["data"]["theta"] == pytest.approx({"k": 0.5, "p": 0.3}, rel=1e-4)
+    assert not any("no loss" in warning for warning in whole["warnings"])
+    assert answer("fit", table, "--law", "lr_peak = k / N**p", "--bootstrap", "0")["ok"]
+    refused = run("fit", table, "--law", "power")
+    assert refused.exit_code == 4
+    assert "no loss" in refused.stderr

@@ -42,3 +42,19 @@ def test_an_unknown_law_names_the_nearest() -> None:
     result = run("laws", "chinchila")
     assert result.exit_code == 2
     assert "Did you mean 'chinchilla'?" in result.stderr
+
+
+def test_the_laws_stand_in_groups_by_what_they_predict() -> None:
+    listed = run("laws").stdout
+    places = [listed.index(f"\n{title}\n") for title in ("Laws of downstream error",
+                                                         "Laws of a choice")]  # fmt: skip
+    assert listed.startswith("Laws of loss\n")
+    assert places[0] < listed.index("\nerror-sigmoid") < places[1] < listed.index("\nlr-by-flops")
+    assert "Published: deepseek2024-lr." in " ".join(listed.split())
+    assert listed.count("Published constants hold for") == 1
+
+
+def test_a_law_in_one_unit_says_so() -> None:
+    shown = run("laws", "farseer").stdout
+    assert "holds for params and tokens in their own unit" in shown
+    assert "share one unit" in run("laws", "data-constrained").stdout

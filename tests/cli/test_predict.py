@@ -111,3 +111,27 @@ def test_a_damaged_fit_on_stdin_is_not_called_by_a_temporary_name() -> None:
     result = run("predict", "-", *TARGET, stdin="{")
     assert result.exit_code == 3
     assert result.stderr.startswith("Error: standard input cannot be read as a fit")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "quantity", "value", "shown"),
+    [
+        ("deepseek2024-lr", ("--flops", "1e20"), "lr_peak", 9.860e-4, "lr_peak 0.00098"),
+        ("minicpm2024-batch", ("--loss", "2.5"), "batch_tokens", 3.98e6, "3.98M tokens at"),
+        ("kaplan2020-table-6-params", ("--flops", "8.64e22"), "params_nonembed", 2.01346e11,
+         "params_nonembed 201B params at"),
+        ("kaplan2020-tokens-needed", ("--params-nonembed", "1B"), "tokens", 2.2854e10,
+         "Predicted tokens 22.9B at"),
+    ],
+)  # fmt: skip
+def test_a_choice_is_predicted_under_its_own_name_and_unit(
+    name: str, given: tuple[str, ...], quantity: str, value: float, shown: str
+) -> None:
+    assert answer("predict", name, *given)["data"][quantity] == pytest.approx(value, rel=1e-3)
+    assert shown in run("predict", name, *given).stdout.replace("\n", " ")
+
+
+def test_a_rate_that_would_be_negative_is_refused() -> None:
+    result = run("predict", "kaplan2020-lr", "--params-nonembed", "20B")
+    assert result.exit_code == 2
+    assert "gives lr_peak = -6.98e-05 at up to params_nonembed=2e+10" in result.stderr

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from scalewise.core import counting
 from scalewise.core.errors import UsageError
 from scalewise.core.flops import (
+    FlopRule,
+    flop_table,
     flops_per_token,
     forward_flops_by_term,
     forward_flops_per_token,
+    kaplan_flops_per_token,
     training_flops,
 )
 from scalewise.core.shape import ModelShape
@@ -50,6 +53,47 @@ def test_kaplans_published_counts_are_reproduced() -> None:
     assert forward == 3_106_406_400
     assert flops_per_token(XL, "6nd+attention", params="kaplan_params") == 9_319_219_200
     assert flops_per_token(XL, "6nd", params="kaplan_params") == 8_847_360_000
+
+
+# Kaplan et al. 2020, table 1, at (48, 1600): params, forward FLOPs per token.
+TABLE_1 = {
+    "embed": ((50257 + 1024) * 1600, 4 * 1600),
+    "attention: qkv": (368_640_000, 737_280_000),
+    "attention: mask": (0, 157_286_400),
+    "attention: project": (122_880_000, 245_760_000),
+    "feedforward": (983_040_000, 1_966_080_000),
+    "de-embed": (0, 2 * 1600 * 50257),
+}
+
+
+def test_the_flops_by_part_are_those_of_kaplans_table() -> None:
+    assert {row.part: (row.params, row.forward_flops) for row in flop_table(XL)} == TABLE_1
+
+
+@pytest.mark.parametrize(
+    ("attention", "head", "flops"),
+    [
+        (False, False, 8_847_360_000),
+        (True, False, 9_319_219_200),
+        (False, True, 8_847_360_000 + 6 * 1600 * 50257),
+        (True, True, 9_319_219_200 + 6 * 1600 * 50257),
+    ],
+)
+def test_kaplans_count_takes_attention_and_head_or_leaves_them(
+    attention: bool, head: bool, flops: int
+) -> None:
+    assert kaplan_flops_per_token(XL, attention=attention, head=head) == flops
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_the_parts_of_the_table_add_up_to_the_rules(shape: ModelShape) -> None:
+    rows = {row.part: row for row in flop_table(shape)}
+    counted = ("attention: qkv", "attention: project", "feedforward")
+    assert sum(rows[part].params for part in counted) == counting.kaplan_params(shape)
+    for attention, rule in ((False, "6nd"), (True, "6nd+attention")):
+        assert kaplan_flops_per_token(shape, attention=attention) == flops_per_token(
+            shape, cast("FlopRule", rule), params="kaplan_params"
+        )
 
 
 def test_the_exact_rule_is_kaplans_count_with_full_attention_and_the_head() -> None:

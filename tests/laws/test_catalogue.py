@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from scalewise.core.errors import FormulaError, LawError
+from scalewise.forecast.candidates import candidates
 from scalewise.laws.catalogue import (
     LAWS,
     PUBLISHED,
@@ -14,6 +16,7 @@ from scalewise.laws.catalogue import (
     published_named,
 )
 from scalewise.laws.chinchilla import CHINCHILLA
+from scalewise.runs.read import read_runs
 
 
 def test_a_law_is_found_by_its_key() -> None:
@@ -79,3 +82,18 @@ def test_a_law_is_named_on_another_count_as_tables_print_it() -> None:
         law_from("chinchilla@tokens")
     with pytest.raises(LawError, match="'power-flops' cannot be stated in 'params'"):
         law_from("power-flops@params")
+
+
+def test_only_laws_of_loss_are_chosen_among() -> None:
+    span = np.geomspace(1e7, 1e9, 4)
+    columns = ("params", "params_nonembed", "flops", "steps_min", "batch_tokens", "loss")
+    table = read_runs([dict.fromkeys(columns, x) | {"tokens": 20 * x} for x in span])
+    assert {law.quantity for law in candidates(table)} == {"loss"}
+
+
+def test_a_law_of_a_choice_keeps_its_published_sets_on_its_own_count_only() -> None:
+    assert law_from("lr-by-params").columns == ("params",)
+    moved = law_from("lr-by-params@params_nonembed")
+    assert (moved.quantity, moved.columns, moved.published) == (
+        "lr_peak", ("params_nonembed",), ()
+    )  # fmt: skip

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scalewise.core.errors import FormulaError
+from scalewise.core.errors import FormulaError, LawError
 from scalewise.core.expression import parse
 from scalewise.laws.formula import law_from_formula
 from scalewise.laws.latex import expression_latex, latex
@@ -68,6 +68,9 @@ def test_a_symbol_can_be_mapped_to_another_column() -> None:
         ("E + A * exp(-D / D_c)", {"E": "offset", "A": "amplitude", "D_c": "amplitude"}),
         ("E + A * exp(-D / (R * tokens_unique))",
          {"E": "offset", "A": "amplitude", "R": "amplitude"}),
+        ("A * exp(s * (1 - (N / 1e9)**q))", {"A": "amplitude", "s": "exponent", "q": "exponent"}),
+        ("E + A * exp(-s * N**q)", {"E": "offset", "A": "amplitude", "s": "amplitude",
+                                    "q": "exponent"}),
         ("eps - a / (1 + exp(k * (loss - L0)))",
          {"eps": "offset", "a": "amplitude", "k": "exponent", "L0": "exponent"}),
     ],
@@ -105,16 +108,43 @@ def test_inputs_that_are_compared_share_their_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "rigid"),
     [
-        "E - k * log(N)",
-        "E + A / (1 + N)**a",
-        "E + A / N**(a * D)",
-        "Q * exp(-e * log(D) * exp(-A * N**a))",
+        ("E - k * log(N)", "N"),
+        ("E + A / (1 + N)**a", "N"),
+        ("E + A / N**(a * D)", "ND"),
+        ("Q * exp(-e * log(D) * exp(-A * N**a))", "D"),
+        ("A * exp(s * ((1e9 / N)**q - 1)) + B / D**b", "N"),
     ],
 )
-def test_a_form_that_holds_in_one_unit_only_says_so(text: str) -> None:
-    assert not law_from_formula(text).is_unit_free
+def test_a_form_that_holds_in_one_unit_only_says_of_what(text: str, rigid: str) -> None:
+    law = law_from_formula(text)
+    assert not law.is_unit_free
+    assert law.rigid == set(rigid)
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "columns"),
+    [
+        ("lr_peak = k * D**b / params_nonembed**a", "lr_peak", ("tokens", "params_nonembed")),
+        (" batch_tokens=k * C**p", "batch_tokens", ("flops",)),
+        ("loss = E + A / N**alpha", "loss", ("params",)),
+    ],
+)
+def test_what_a_law_predicts_may_stand_before_it(
+    text: str, quantity: str, columns: tuple[str, ...]
+) -> None:
+    law = law_from_formula(text)
+    assert law.quantity == quantity
+    assert law.columns == columns
+    assert law.formula == text.partition("=")[2].strip()
+
+
+def test_a_law_does_not_predict_its_own_input() -> None:
+    with pytest.raises(LawError, match="predicts tokens from itself"):
+        law_from_formula("tokens = k * D**p")
+    with pytest.raises(LawError, match="predicts loss from itself"):
+        law_from_formula("loss = E + A * loss")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +193,7 @@ def test_unusual_but_sound_formulas_are_accepted(text: str) -> None:
         ("+".join(f"A{i} / N**a{i}" for i in range(7)), "14 constants; at most 12"),
         ("E + A * log(-N)", "no finite value"),
         ("", "The formula is empty"),
+        ("L = E + A / N**alpha", "'L' before the equals sign is nothing that a law predicts"),
     ],
 )
 def test_what_is_no_law_is_refused_with_the_reason(text: str, message: str) -> None:

@@ -12,6 +12,7 @@ from scalewise.laws.catalogue import law_named
 from scalewise.laws.chinchilla import CHINCHILLA
 from scalewise.laws.coupled import COUPLED
 from scalewise.laws.downstream import ERROR_SIGMOID
+from scalewise.laws.farseer import FARSEER
 from scalewise.laws.muennighoff import DATA_CONSTRAINED
 from scalewise.laws.saturating import SATURATING, SIGMOID
 
@@ -27,6 +28,22 @@ def test_coupled_with_a_joining_power_of_one_is_chinchilla() -> None:
         CHINCHILLA.value(theta, **inputs),
         rtol=1e-12,
     )
+
+
+def test_farseer_without_drift_is_a_power_law_in_each_input() -> None:
+    theta = {"A": 0.5, "alpha": 0.1, "B": 100.0, "delta": 0.0, "beta": 0.3, "gamma": 0.0}
+    N, grown = np.array([1e7, 1e9, 1e11]), np.array([1e9, 1e10, 1e13])
+    np.testing.assert_allclose(
+        FARSEER.value({**theta, "a": 1e-7, "b": 0.2, "c": 0.2}, N=N, D=grown),
+        0.5 * (1e9 / N) ** 0.1 + 100.0 / grown**0.3,
+        rtol=1e-6,
+    )
+
+
+def test_farseer_levels_off_in_size_where_its_slope_flattens() -> None:
+    theta = {"A": 2.0, "alpha": 0.1, "a": -0.2, "B": 100.0, "delta": 1.0, "b": 0.2, "beta": 0.3,
+             "gamma": 0.0, "c": 0.2}  # fmt: skip
+    assert FARSEER.value(theta, N=1e60, D=1e60) == pytest.approx(2.0 * np.exp(-0.5))
 
 
 def test_the_broken_law_has_its_two_slopes_far_from_the_break_and_none_if_they_agree() -> None:

@@ -80,7 +80,7 @@ def test_the_frontier_is_the_allocation_at_each_budget(result: FitResult) -> Non
     assert (line.size, line.level) == ("params", 0.9)
     for i, flops in enumerate(BUDGETS):
         a = allocate(result, float(flops))
-        for name in ("params", "tokens", "loss"):
+        for name in ("params", "tokens", "tokens_per_param", "loss"):
             low, value, high = (v[i] for v in getattr(line, name))
             interval = getattr(a, name)
             assert (low, value, high) == pytest.approx(

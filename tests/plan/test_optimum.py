@@ -27,6 +27,11 @@ PAIRS = {
         "E + A * N**(-2 * eta) + B * D**(-2 * eta)",
         {"E": 1.5, "A": 113.7, "B": 152.5, "eta": 0.1212},
     ),
+    "coupled": (
+        LAWS["coupled"],
+        "(B / D**beta + A * N**-alpha)**gamma + E",
+        {"E": 1.7, "A": 40.0, "B": 60.0, "alpha": 0.4, "beta": 0.3, "gamma": 0.8},
+    ),
     "kaplan-overfit": (
         LAWS["kaplan-overfit"],
         "(D_c / D + (N_c / N)**(alpha_N / alpha_D))**alpha_D",
@@ -106,6 +111,20 @@ def test_constants_and_budgets_broadcast() -> None:
 )  # fmt: skip
 def test_only_laws_of_size_and_tokens_trade_one_for_the_other(key: str, size: str | None) -> None:
     assert size_of(LAWS[key]) == size
+
+
+def test_of_two_valleys_the_lower_is_found() -> None:
+    # Dips of a hundredth at 1e7 and of a tenth at 1e11 in a loss that is flat otherwise.
+    law = law_from_formula(
+        "E + k / D**d - a * exp(-((N / 1e7)**p + (1e7 / N)**p)) "
+        "- b * exp(-((N / 1e11)**p + (1e11 / N)**p))",
+        {"N": "params", "D": "tokens"},
+    )
+    theta = {"E": 3.0, "k": 1e-3, "d": 0.01, "a": 0.1, "b": 1.0, "p": 2.0}
+    for lower in ("a", "b"):
+        deep = {**theta, lower: 10.0}
+        best = optimal_size(law, deep, np.array([1e22]))
+        assert best[0] == pytest.approx({"a": 1e7, "b": 1e11}[lower], rel=0.01)
 
 
 def test_a_law_in_which_tokens_cost_nothing_has_no_optimum() -> None:

@@ -2,100 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalewise.cli import options
+from scalewise.cli import options, serving
+from scalewise.cli.budget import Budget, budget_from
 from scalewise.cli.data import allocation_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
+from scalewise.cli.plan_data import curve_data, data_constrained_data
 from scalewise.cli.verb import verb
-from scalewise.core.compute import accelerator_named, flops_from_gpus, gpu_hours, price
 from scalewise.core.errors import UsageError
-from scalewise.core.quantities import format_flops
+
+if TYPE_CHECKING:
+    from scalewise.fit.result import FitResult
+    from scalewise.plan.allocate import Allocation, Frontier
+    from scalewise.plan.data_constrained import DataConstrained
+
+AROUND = (0.01, 0.1, 1.0, 10.0, 100.0)  # budgets of the curve, in the one asked about
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """A compute budget, with the machine time and money it stands for where these are known."""
-
-    flops: float
-    told: str
-    gpu_hours: float | None = None
-    cost: float | None = None
-
-
-def allocate(*, fit: str, level: float, **budget: Any) -> Answer:
+def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: Any) -> Answer:
     """Split a compute budget between model size and tokens so that the loss is least.
 
     FIT is a file that `scalewise fit --out` wrote, - for standard input, or the name of published
     constants (see `scalewise laws`). The budget is --flops, or --gpus of a kind --gpu for --days
     at a utilisation --mfu. --price is per accelerator-hour, in any currency.
+
+    --tokens-unique is for laws of repeated data: no more unique tokens than these exist.
+
+    --inference-tokens asks for the model that costs least to train and then to serve, at the
+    quality of --loss, of --params-equivalent, or of what the budget would reach.
     """
+    asked = serving.take(given)
+    if asked["inference_tokens"] is not None:
+        if tokens_unique is not None:
+            raise UsageError(
+                "--tokens-unique and --inference-tokens are two questions.",
+                hint="Ask them one after the other.",
+            )
+        # What contradicts itself is told before a file is read.
+        question = serving.question(asked, given)
+        return serving.serve(fit_from(fit), question, level=level)
+    spent = budget_from(**given)
+    return _split(fit_from(fit), spent, tokens_unique, level)
+
+
+def _split(result: FitResult, spent: Budget, tokens_unique: float | None, level: float) -> Answer:
+    import numpy as np
+
     from scalewise.plan.allocate import allocate as split_budget
+    from scalewise.plan.allocate import frontier
+    from scalewise.plan.data_constrained import allocate_repeated
 
-    spent = _budget(**budget)
-    result = fit_from(fit)
-    allocation = split_budget(result, spent.flops, level=level)
-
-    def cards() -> list[Any]:
-        from scalewise.report.card import Fact
-        from scalewise.report.cards.allocation import allocation_card
-
-        card = allocation_card(allocation)
-        facts = [Fact("budget", spent.told)]
-        if spent.cost is not None:
-            facts.append(Fact("cost", f"{spent.cost:,.2f} for {spent.gpu_hours:,.0f} GPU-hours"))
-        return [replace(card, facts=(*facts, *card.facts))]
-
+    repeated: DataConstrained | None = None
+    if tokens_unique is None:
+        allocation = split_budget(result, spent.flops, level=level)
+    else:
+        repeated = allocate_repeated(result, spent.flops, tokens_unique=tokens_unique, level=level)
+        allocation = repeated.allocation
+    budgets = spent.flops * np.array(AROUND)
+    curve = frontier(result, budgets, tokens_unique=tokens_unique, level=level)
+    data = allocation_data(allocation) | {"gpu_hours": spent.gpu_hours, "cost": spent.cost}
+    data["curve"] = curve_data(curve, allocation.runs)
+    if repeated is not None:
+        data |= data_constrained_data(repeated)
     return Answer(
-        data=allocation_data(allocation) | {"gpu_hours": spent.gpu_hours, "cost": spent.cost},
-        cards=cards,
-        warnings=allocation.warnings,
+        data=data,
+        cards=lambda: _cards(allocation, curve, spent, repeated),
+        warnings=allocation.warnings if repeated is None else repeated.warnings,
         seed=result.seed,
         data_sha256=result.sha256,
         failure=doubt(result),
     )
 
 
-def _budget(
-    *,
-    flops: float | None,
-    gpus: int | None,
-    gpu: str | None,
-    mfu: float | None,
-    days: float | None,
-    price_per_hour: float | None,
-) -> Budget:
-    if (flops is None) == (gpus is None):
-        raise UsageError(
-            "A budget is --flops, or --gpus with --gpu, --mfu and --days; "
-            f"{'both were' if flops is not None else 'neither was'} given.",
-            hint="Write --flops 1e24, or --gpus 512 --gpu h100 --mfu 0.4 --days 14.",
-        )
-    if flops is not None and days is not None:
-        raise UsageError("--days goes with --gpus, not with --flops.", hint="Leave --days out.")
-    machine = {"--gpu": gpu, "--mfu": mfu} | ({"--days": days} if gpus is not None else {})
-    lacking = [flag for flag, value in machine.items() if value is None]
-    if flops is not None and price_per_hour is None and len(lacking) == len(machine):
-        return Budget(flops=flops, told=f"{format_flops(flops)} FLOP")
-    if gpu is None or mfu is None or lacking:
-        raise UsageError(
-            f"Without {' and '.join(lacking)} the machine time is not known.",
-            hint="Write --gpu h100 --mfu 0.4, and --days 14 with --gpus.",
-        )
-    chip = accelerator_named(gpu)
-    told = f"{chip.name} at utilisation {mfu:g}"
-    if gpus is not None and days is not None:
-        flops = flops_from_gpus(gpus, days, chip, mfu)
-        told = f"{gpus} x {told}, {days:g} days: {format_flops(flops)} FLOP"
-    assert flops is not None  # noqa: S101 - one of the two budgets was given
-    hours = gpu_hours(flops, chip, mfu)
-    cost = None if price_per_hour is None else price(hours, price_per_hour)
-    return Budget(flops=flops, told=told, gpu_hours=hours, cost=cost)
+def _cards(
+    allocation: Allocation, curve: Frontier, spent: Budget, repeated: DataConstrained | None
+) -> list[Any]:
+    from scalewise.report.card import Fact
+    from scalewise.report.cards.allocation import allocation_card, curve_card
+    from scalewise.report.cards.data_constrained import data_constrained_card
+
+    card = allocation_card(allocation) if repeated is None else data_constrained_card(repeated)
+    facts = [Fact("budget", spent.told)]
+    if spent.cost is not None:
+        facts.append(Fact("cost", f"{spent.cost:,.2f} for {spent.gpu_hours:,.0f} GPU-hours"))
+    unique = None if repeated is None else repeated.tokens_unique
+    return [
+        replace(card, facts=(*facts, *card.facts)),
+        curve_card(curve, tokens_unique=unique),
+    ]
 
 
 command = verb(
@@ -109,10 +109,15 @@ command = verb(
         options.quantity("--mfu", "Share of the dense bf16 peak that is used, 0.4."),
         options.quantity("--days", "Days of training."),
         options.quantity("--price", "Price of one accelerator-hour.", name="price_per_hour"),
+        options.quantity("--tokens-unique", "Unique tokens that exist; more are repeats."),
+        *serving.OPTIONS,
         options.level(),
     ),
     examples=(
         "allocate fit.json --flops 1e24",
         "allocate fit.json --gpus 512 --gpu h100 --mfu 0.4 --days 14 --price 2.1",
+        "allocate muennighoff2023 --flops 1e22 --tokens-unique 25B",
+        "allocate fit.json --params-equivalent 13B --inference-tokens 2T",
+        "allocate fit.json --flops 1e24 --inference-tokens 2T --mfu 0.4 --inference-mfu 0.05",
     ),
 )

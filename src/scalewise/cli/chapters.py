@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from scalewise.cli.output import provenance_of, tell, write_text
+from scalewise.cli.tasks import task_cards
 from scalewise.core.errors import LawError
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def backtest_chapter(outcome: Backtest) -> list[Card]:
 
 
 def fit_chapter(result: FitResult) -> list[Card]:
-    """The constants, and what the law leaves unexplained."""
+    """The constants, what the law leaves unexplained, and the laws of downstream tasks."""
     from scalewise.report.cards.fit import fit_card
     from scalewise.report.cards.residuals import residuals_card
 
-    return [fit_card(result), *([residuals_card(result)] if result.points else [])]
+    residuals = [residuals_card(result)] if result.points else []
+    return [fit_card(result), *residuals, *task_cards(result)]
 
 
 def held_out_chapter(forecast: HeldOutForecast) -> list[Card]:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalewise.fit.prediction import Prediction
     from scalewise.forecast.backtest import Backtest, LawScore, Split
+    from scalewise.forecast.downstream import ErrorForecast
+    from scalewise.forecast.downstream_backtest import DownstreamBacktest
     from scalewise.forecast.holdout import HeldOutForecast
     from scalewise.laws.law import Law, Published
     from scalewise.plan.allocate import Allocation, Interval
+    from scalewise.plan.overfitting import Overfit
     from scalewise.runs.health import Finding
     from scalewise.runs.table import RunTable
 
@@ -26,6 +29,44 @@ def prediction_data(prediction: Prediction, given: Mapping[str, float]) -> dict[
         "runs": prediction.runs,
         "rests_on": list(prediction.rests_on),
         "given": dict(given),
+    }
+
+
+def error_forecast_data(forecast: ErrorForecast, given: Mapping[str, float]) -> dict[str, Any]:
+    """A downstream error: as any prediction, with the loss on the way and what each step adds."""
+    through = forecast.loss
+    ends = [None, None] if through is None else _interval(through.low, through.high, through.runs)
+    return {
+        **prediction_data(forecast.prediction, given),
+        "task": forecast.task,
+        "law": forecast.law,
+        "through": {"loss": forecast.at_loss, "interval": ends, "stated": through is None},
+        "parts": {"loss": list(forecast.from_loss), "error_law": list(forecast.from_error)},
+    }
+
+
+def downstream_backtest_data(backtest: DownstreamBacktest) -> dict[str, Any]:
+    """Forecasts of a task's error beside the truth."""
+    return {
+        "summary": backtest.summary,
+        "level": backtest.level,
+        "mean_abs_error": backtest.mean_abs_error,
+        "mean_abs_error_at_true_loss": backtest.mean_abs_error_at_true_loss,
+        "coverage": backtest.coverage,
+        "cancelling": [point.run_id for point in backtest.cancelling],
+        "points": [
+            asdict(point)
+            | {
+                "loss_error": point.loss_error,
+                "relative_error": point.relative_error,
+                "from_law": point.from_law,
+                "from_loss": point.from_loss,
+                "inside": point.inside,
+                "cancels": point.cancels,
+            }
+            for point in backtest.points
+        ],
+        "warnings": list(backtest.warnings),
     }
 
 
@@ -51,6 +92,27 @@ def allocation_data(allocation: Allocation) -> dict[str, Any]:
 
 def _with_interval(interval: Interval, runs: int) -> dict[str, Any]:
     return {"value": interval.value, "interval": _interval(interval.low, interval.high, runs)}
+
+
+def overfit_data(found: Overfit) -> dict[str, Any]:
+    """What a size needs and what a data set costs it, each with its interval."""
+    quantities = ("tokens_needed", "excess", "loss")
+    stop = found.early_stop
+    return {
+        found.size: found.params,
+        "tokens": found.tokens,
+        "tolerance": found.tolerance,
+        **{q: _with_interval(getattr(found, q), found.runs) for q in quantities},
+        "early_stop": None if stop is None else {
+            "steps_min": _with_interval(stop.steps_min, found.runs),
+            "steps": _with_interval(stop.steps, found.runs),
+            "batch_tokens": stop.batch_tokens,
+        },
+        "level": found.level,
+        "law": found.law,
+        "extrapolation": dict(found.extrapolation),
+        "runs": found.runs,
+    }  # fmt: skip
 
 
 def backtest_data(backtest: Backtest) -> dict[str, Any]:

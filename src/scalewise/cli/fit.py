@@ -10,11 +10,22 @@ import click
 from scalewise.cli import options
 from scalewise.cli.inputs import runs_from, tell_health
 from scalewise.cli.output import Answer, file_text, tell
+from scalewise.cli.tasks import (
+    TaskChoice,
+    checks_data,
+    doubts_of_tasks,
+    fit_task_laws,
+    task_cards,
+    task_checks,
+    task_options,
+)
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError
 
 if TYPE_CHECKING:
+    from scalewise.fit.priors import Prior
     from scalewise.fit.result import FitResult
+    from scalewise.forecast.downstream_backtest import DownstreamBacktest
 
 OBJECTIVES = ("huber-log", "lad-log", "ls-log", "ls")
 
@@ -27,8 +38,14 @@ def fit(
     out: str | None,
     law: str,
     force: bool,
-    fixed: Mapping[str, float],
+    fixed: Mapping[str, float | str],
+    priors: Mapping[str, Prior],
     bounds: Mapping[str, tuple[float, float]],
+    tasks: Mapping[str, tuple[str, ...]],
+    task_law: str,
+    chance: Mapping[str, float],
+    task_where: str | None,
+    task_held_out: str | None,
     **settings: Any,
 ) -> Answer:
     """Fit a law to RUNS: a CSV, JSONL or Parquet table, or - for standard input.
@@ -36,24 +53,47 @@ def fit(
     --law is a key of `scalewise laws`, a formula such as "E + A / params**alpha", or auto, which
     scores the laws that the data can carry by backtest and combines them.
 
+    Each --task adds a law of downstream error by measured loss, for `scalewise predict --task`.
+
     Exits with 4 if the health checks find what would make the fit wrong (--force goes on all the
     same), or if the data do not determine the constants or the search did not converge; what was
     found is then printed.
     """
     from scalewise.forecast.choose import fit as fit_law
 
-    table = runs_from(runs, mapping, where)
+    choice = TaskChoice(
+        tasks=tasks, law=task_law, chance=chance, where=task_where, held_out=task_held_out
+    )
+    whole = runs_from(runs, mapping, None if tasks else where)
+    table = whole.where(where) if tasks and where else whole
     # Whether a named law needs three sizes is for the fit to say: it knows the law.
     excused = () if law == "auto" else ("fewer than three sizes",)
-    findings = tell_health(table, force=force, excused=excused)
-    result = fit_law(law, table, fixed=fixed or None, bounds=bounds or None, **settings)
+    findings = tell_health(table, force=force, excused=excused, ignored=_ignored(law))
+    result = fit_law(
+        law, table, fixed=fixed or None, priors=priors or None, bounds=bounds or None, **settings
+    )
+    checks: tuple[DownstreamBacktest, ...] = ()
+    if tasks:
+        result = fit_task_laws(result, whole, where, choice, settings)
+        checks = task_checks(result, whole, choice)
     text = None if out != "-" else fit_text(result)
     if out is not None and text is None:
         from scalewise.fit.storage import write_fit
 
         write_fit(result, out)
         tell(f"Wrote {out}.")
-    return answer(result, warnings=(*findings, *result.warnings), text=text)
+    warnings = (*findings, *result.warnings, *doubts_of_tasks(result))
+    return answer(result, warnings=warnings, text=text, checks=checks)
+
+
+def _ignored(law: str) -> tuple[str, ...]:
+    """Findings that mean nothing to a named law."""
+    from scalewise.laws.catalogue import law_from
+
+    if law == "auto":
+        return ()
+    named = law_from(law)
+    return () if "loss" in (named.quantity, *named.columns) else ("no loss",)
 
 
 def fit_text(result: FitResult) -> str:
@@ -63,23 +103,29 @@ def fit_text(result: FitResult) -> str:
     return file_text("fit.json", lambda path: write_fit(result, path))
 
 
-def answer(result: FitResult, *, warnings: tuple[str, ...] = (), text: str | None = None) -> Answer:
-    """A fit as an answer; its status makes the exit code."""
+def answer(
+    result: FitResult,
+    *,
+    warnings: tuple[str, ...] = (),
+    text: str | None = None,
+    checks: tuple[DownstreamBacktest, ...] = (),
+) -> Answer:
+    """A fit as an answer, with its tasks; its status and theirs make the exit code."""
     from scalewise.fit.storage import fit_data
 
     def cards() -> list[Any]:
         from scalewise.report.cards.fit import fit_card
 
-        return [fit_card(result)]
+        return [fit_card(result), *task_cards(result, checks)]
 
     return Answer(
-        data=fit_data(result),
+        data=fit_data(result) | checks_data(checks),
         cards=cards,
         warnings=warnings or result.warnings,
         seed=result.seed,
         data_sha256=result.sha256,
         text=text,
-        failure=doubt(result),
+        failure=first_doubt(result),
     )
 
 
@@ -90,6 +136,12 @@ def doubt(result: FitResult) -> UnfitDataError | None:
     except UnfitDataError as error:
         return error
     return None
+
+
+def first_doubt(result: FitResult) -> UnfitDataError | None:
+    """Why a fit or one of its tasks cannot be relied on, or nothing."""
+    found = (doubt(each) for each in (result, *result.tasks.values()))
+    return next((error for error in found if error is not None), None)
 
 
 command = verb(
@@ -112,7 +164,9 @@ command = verb(
             help="Finished models, or every checkpoint.",
         ),
         options.fixed(),
+        options.priors(),
         options.bounds(),
+        *task_options(),
         options.count("--bootstrap", "Resamples for the intervals.", zero=True, default="300"),
         options.seed(),
         options.force(),
@@ -122,5 +176,6 @@ command = verb(
         'fit runs.csv --out fit.json',
         'fit runs.csv --law chinchilla --where "params < 1B"',
         "fit runs.csv --law 'E + A / params**alpha' --fix E=1.69",
+        "fit runs.csv --law overtraining --task acc_arc_easy --chance acc_arc_easy=0.25",
     ),
 )  # fmt: skip

@@ -71,16 +71,21 @@ def tell_reading(table: RunTable) -> None:
 
 
 def tell_health(
-    table: RunTable, *, force: bool = False, excused: Iterable[str] = ()
+    table: RunTable,
+    *,
+    force: bool = False,
+    excused: Iterable[str] = (),
+    ignored: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """What the checks hold against a table, on stderr and as warnings; notes are left out.
 
     Raises UnfitDataError for the first finding that would make a fit wrong, unless ``force`` is
-    given or the finding's name is ``excused``.
+    given or the finding's name is ``excused``; the ``ignored`` are not told at all.
     """
     from scalewise.runs.health import check_health
 
-    findings = [finding for finding in check_health(table) if finding.severity != "note"]
+    unheard = set(ignored)
+    findings = [f for f in check_health(table) if f.severity != "note" and f.name not in unheard]
     told = tuple(f"{f.name}: {f.fact} {f.mend}".strip() for f in findings)
     handled = {*excused, *LEFT_OUT}
     grave = [f for f in findings if f.severity == "error" and f.name not in handled]

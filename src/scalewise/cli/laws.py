@@ -21,9 +21,9 @@ def laws(*, name: str | None) -> Answer:
     if name is None:
 
         def cards() -> list[Any]:
-            from scalewise.report.cards.laws import laws_card
+            from scalewise.report.cards.laws import catalogue_cards
 
-            return [laws_card(tuple(LAWS.values()))]
+            return list(catalogue_cards(LAWS))
 
         return Answer(data={"laws": [law_data(law) for law in LAWS.values()]}, cards=cards)
     law = PUBLISHED[name][0] if name in PUBLISHED else law_from(name)
@@ -43,5 +43,6 @@ command = verb(
     examples=(
         "laws",
         "laws chinchilla",
+        "laws deepseek2024-lr",
     ),
 )

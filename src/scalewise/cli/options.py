@@ -174,7 +174,9 @@ def _prior(name: str, text: str) -> Prior:
 
 
 def _value_or_set(text: str, name: str) -> float | str:
-    return text if text[:1].isalpha() and text != "inf" else _signed(text, name)
+    from scalewise.laws.catalogue import PUBLISHED
+
+    return text if text in PUBLISHED else _signed(text, name)
 
 
 def _signed(text: str, name: str) -> float:

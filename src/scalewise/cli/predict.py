@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalewise.cli import options
-from scalewise.cli.data import prediction_data
+from scalewise.cli.data import error_forecast_data, prediction_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.gates import broken_gate
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
 from scalewise.cli.verb import verb
+
+if TYPE_CHECKING:
+    from scalewise.fit.result import FitResult
 
 INPUTS = {
     "params": "Total parameters, N.",
@@ -24,27 +28,32 @@ INPUTS = {
     "steps": "Optimizer updates.",
     "steps_min": "Least number of updates, S_min.",
     "batch_tokens": "Tokens per update, B.",
-    "loss": "Loss, for laws of downstream error and of the critical batch.",
+    "loss": "Loss, for laws of downstream error and of the batch.",
 }
 
 
 def predict(
     *,
     fit: str,
+    task: str | None,
     level: float,
     max_interval: float | None,
     max_extrapolation: float | None,
     **inputs: float | None,
 ) -> Answer:
-    """Predict the loss of one new model from FIT.
+    """Predict the loss of one new model from FIT, or its downstream error in a --task of the fit.
 
     FIT is a file that `scalewise fit --out` wrote, - for standard input, or the name of published
-    constants (see `scalewise laws`).
+    constants (see `scalewise laws`). Where its law predicts a choice, such as the batch or the
+    learning rate, that is predicted under its own name.
 
     Exits with 5 if a gate fails, after printing the prediction.
     """
     result = fit_from(fit)
     given = {name: value for name, value in inputs.items() if value is not None}
+    gates = {"widest": max_interval, "farthest": max_extrapolation}
+    if task is not None:
+        return _error(result, task, given, level, gates)
     prediction = result.predict(level=level, **given)
 
     def cards() -> list[Any]:
@@ -58,8 +67,37 @@ def predict(
         warnings=prediction.warnings,
         seed=result.seed,
         data_sha256=result.sha256,
-        failure=doubt(result)
-        or broken_gate(prediction, widest=max_interval, farthest=max_extrapolation),
+        failure=doubt(result) or broken_gate(prediction, **gates),
+    )
+
+
+def _error(
+    result: FitResult,
+    task: str,
+    given: Mapping[str, float],
+    level: float,
+    gates: Mapping[str, float | None],
+) -> Answer:
+    """The downstream error in a task, through the loss or from a stated one."""
+    from scalewise.forecast.downstream import error_law, predict_error
+
+    law = error_law(result, task)
+    forecast = predict_error(result, task, level=level, **given)
+
+    def cards() -> list[Any]:
+        from scalewise.report.cards.downstream import error_card
+
+        return [error_card(forecast, given)]
+
+    return Answer(
+        data=error_forecast_data(forecast, given),
+        cards=cards,
+        warnings=forecast.prediction.warnings,
+        seed=result.seed,
+        data_sha256=law.sha256 if forecast.loss is None else result.sha256,
+        failure=(doubt(result) if forecast.loss else None)
+        or doubt(law)
+        or broken_gate(forecast.prediction, **gates),
     )
 
 
@@ -73,6 +111,9 @@ command = verb(
     (
         click.Argument(["fit"], metavar="FIT"),
         *(options.quantity(_flag(name), help_) for name, help_ in INPUTS.items()),
+        click.Option(
+            ["--task"], metavar="NAME", help="Predict the downstream error in this task of FIT."
+        ),
         options.level(),
         options.quantity(
             "--max-interval", "Gate: largest width of the interval relative to the loss, 0.02."
@@ -84,5 +125,7 @@ command = verb(
     examples=(
         "predict fit.json --params 7B --tokens 2T",
         "predict besiroglu2024 --params 70B --tokens 1.4T",
+        "predict deepseek2024-lr --flops 1e22",
+        "predict fit.json --params 7B --tokens 2T --task acc_arc_easy",
     ),
 )

@@ -18,6 +18,7 @@ from scalewise.cli.chapters import (
 )
 from scalewise.cli.inputs import STDIN, local_path, runs_from
 from scalewise.cli.output import Answer
+from scalewise.cli.plan_chapters import plane_chapter, sizes_chapter
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError
 
@@ -62,7 +63,11 @@ def _fit_cards(path: str) -> tuple[list[Card], str]:
     from scalewise.fit.storage import read_fit
 
     result = read_fit(path)
-    return [*fit_chapter(result), *allocation_chapter(result)], result.sha256
+    return [
+        *fit_chapter(result),
+        *allocation_chapter(result),
+        *plane_chapter(result),
+    ], result.sha256
 
 
 def _runs_cards(
@@ -80,6 +85,7 @@ def _runs_cards(
         cards += backtest_chapter(backtest(table, policy=policy))
         result = choose(table, policy=policy)
         cards += [*fit_chapter(result), *allocation_chapter(result, table)]
+        cards += [*plane_chapter(result), *sizes_chapter(table, result, level=level, seed=seed)]
     except UnfitDataError as error:
         cards.append(_absent(error))
         return cards, table.sha256, error

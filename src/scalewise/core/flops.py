@@ -21,6 +21,7 @@ optimizer and recomputation are left out everywhere. Backward is twice forward.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -108,6 +109,63 @@ def forward_flops_by_term(shape: ModelShape) -> dict[str, int]:
     }
     terms = {term: shape.n_layer * flops for term, flops in per_block.items()}
     return terms | {"head": 2 * shape.d_model * shape.vocab_size}
+
+
+@dataclass(frozen=True, slots=True)
+class FlopRow:
+    """One part of a model: its parameters, and the FLOPs of its forward pass for one token."""
+
+    part: str
+    params: int
+    forward_flops: int
+
+
+def flop_table(shape: ModelShape) -> tuple[FlopRow, ...]:
+    """Table 1 of Kaplan et al. 2020, as published: params and forward FLOPs per token by part.
+
+    The parts that the paper counts as N are ``attention: qkv``, ``attention: project`` and
+    ``feedforward``. ``attention: mask`` costs FLOPs without parameters; the embedding counts
+    learned positions whether the shape has them or not. See `kaplan_flops_per_token` for totals.
+
+    >>> xl = ModelShape(n_layer=48, d_model=1600, n_head=25, vocab_size=50257, context_length=1024)
+    >>> [row.forward_flops for row in flop_table(xl) if row.part == "attention: mask"]
+    [157286400]
+    """
+    d, layers, d_attn = shape.d_model, shape.n_layer, shape.d_attn
+    weights = {
+        "attention: qkv": 3 * layers * d * d_attn,
+        "attention: project": layers * d_attn * d,
+        "feedforward": 2 * layers * d * shape.d_ff,
+    }
+    qkv, project, feedforward = (FlopRow(part, n, 2 * n) for part, n in weights.items())
+    return (
+        FlopRow("embed", (shape.vocab_size + shape.context_length) * d, 4 * d),
+        qkv,
+        FlopRow("attention: mask", 0, 2 * layers * shape.context_length * d_attn),
+        project,
+        feedforward,
+        FlopRow("de-embed", 0, 2 * d * shape.vocab_size),
+    )
+
+
+def kaplan_flops_per_token(
+    shape: ModelShape, *, attention: bool = False, head: bool = False
+) -> int:
+    """FLOPs to train on one token by Kaplan's count: 6 N, to which the paper adds nothing.
+
+    ``attention`` adds 6 n_layer context_length d_attn and ``head`` 6 d_model vocab_size. Leaving
+    the head out is a main cause of Kaplan's exponent of N_opt (Porian et al. 2024).
+
+    >>> xl = ModelShape(n_layer=48, d_model=1600, n_head=25, vocab_size=50257, context_length=1024)
+    >>> kaplan_flops_per_token(xl), kaplan_flops_per_token(xl, attention=True)
+    (8847360000, 9319219200)
+    """
+    rows = {row.part: row.forward_flops for row in flop_table(shape)}
+    left_out = {"embed"}
+    left_out |= set() if attention else {"attention: mask"}
+    left_out |= set() if head else {"de-embed"}
+    forward = sum(flops for part, flops in rows.items() if part not in left_out)
+    return FORWARD_AND_BACKWARD * forward
 
 
 @overload

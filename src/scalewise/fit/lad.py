@@ -22,6 +22,15 @@ def vertex(space: Space, q: Array, observed: Array, weights: Array) -> tuple[Arr
     """Coordinates (p,) of the exact minimum near ``q``, and whether multipliers prove it."""
     free = np.flatnonzero(space.free & (q > space.low) & (q < space.high))
     weights = _merged(space, observed, weights)
+    try:
+        return _exchanged(space, q, observed, weights, free)
+    except np.linalg.LinAlgError:  # where derivatives vanish no vertex is defined
+        return q, False
+
+
+def _exchanged(
+    space: Space, q: Array, observed: Array, weights: Array, free: Array
+) -> tuple[Array, bool]:
     with np.errstate(all="ignore"):
         residuals, jacobian = _at(space, q, observed, free)
         zero = _smallest_independent(residuals, jacobian, weights)
@@ -87,6 +96,8 @@ def _vanish(space: Space, q: Array, observed: Array, free: Array, zero: Array) -
     """Newton's method for the coordinates at which the chosen residuals are zero."""
     for _ in range(20):
         residuals, jacobian = _at(space, q, observed, free)
+        if not (np.isfinite(residuals[zero]).all() and np.isfinite(jacobian[:, zero]).all()):
+            return None  # LAPACK would print about it
         step = np.linalg.lstsq(jacobian[:, zero].T, -residuals[zero], rcond=None)[0]
         if not np.isfinite(step).all():
             return None

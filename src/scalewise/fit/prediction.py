@@ -17,7 +17,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """Predicted loss (nats/token) or downstream error, with an interval for a new run.
+    """Predicted loss (nats/token), downstream error or choice, with an interval for a new run.
 
     ``low`` and ``high`` bound what one newly trained model would measure with probability
     ``level``. ``extrapolation`` says by which factor each input leaves the fitted range: 1 is
@@ -46,9 +46,10 @@ class Prediction:
 
     def _only(self, quantity: Quantity) -> Array | float:
         if quantity != self.quantity:
+            own = self.quantity if self.quantity in ("loss", "error") else "value"
             raise LawError(
                 f"This is a prediction of {self.quantity}, not of {quantity}.",
-                hint=f"Read .{self.quantity} instead.",
+                hint=f"Read .{own} instead.",
             )
         return self.value
 
@@ -56,10 +57,12 @@ class Prediction:
         if np.ndim(self.value):
             return f"Prediction of {self.quantity} at {np.size(self.value)} points"
         unit = " nats/token" if self.quantity == "loss" else ""
+        form = ".4f" if self.quantity in ("loss", "error") else ".4g"
         reach = max((float(np.max(v)) for v in self.extrapolation.values()), default=1.0)
         return (
-            f"{self.quantity} {self.value:.4f}{unit}, {self.level:.0%} interval "
-            f"[{self.low:.4f}, {self.high:.4f}], extrapolation x{reach:.3g}, from {self.runs} runs"
+            f"{self.quantity} {self.value:{form}}{unit}, {self.level:.0%} interval "
+            f"[{self.low:{form}}, {self.high:{form}}], extrapolation x{reach:.3g}, "
+            f"from {self.runs} runs"
         )
 
 
@@ -85,6 +88,17 @@ def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
             hint=f"Give all of {', '.join(law.columns)}.",
         )
     return {symbol: columns[column] for symbol, column in law.variables.items()}
+
+
+def refuse_impossible(law: Law, values: Array, given: Mapping[str, Any]) -> None:
+    """Raise LawError where a law of a choice, which is positive, gives nothing above zero."""
+    if law.quantity in ("loss", "error") or np.all(values > 0):
+        return
+    at = ", ".join(f"{name}={np.max(value):g}" for name, value in given.items())
+    raise LawError(
+        f"Law {law.key!r} gives {law.quantity} = {np.min(values):.3g} at up to {at}.",
+        hint="It holds only where it is positive; use a power law beyond.",
+    )
 
 
 def refuse_unknown(laws: Sequence[Law], given: Mapping[str, Any]) -> None:

@@ -151,20 +151,20 @@ def space_of(
                 f"Law {law.key!r} has no constant {name!r}.",
                 hint=f"It has {', '.join(law.constant_names)}.",
             )
-    # A law such as E - k * log(N) cannot absorb a change of unit in its constants: leave it be.
-    unit = {
-        s: float(np.exp(np.mean(np.log(x)))) if law.is_unit_free else 1.0
-        for s, x in points.inputs.items()
-    }
     dimensions = law.dimensions
     stated = {c.name: fixed_bounds(c.name, c.bounds, bounds, fixed) for c in law.constants}
+    # What holds in one unit only, as N in E - k * log(N), is left as it is; so is what the unit
+    # of a bounded amplitude contains to a fitted power, for such a bound is a box only in the
+    # user's own units.
+    as_given = set(law.rigid)
     for constant in law.constants:
-        # A bound on an amplitude whose unit contains a fitted exponent is a box only in the
-        # user's own units, so those inputs are left as they are.
         if stated[constant.name] != (0.0, np.inf):
-            for symbol, power in dimensions[constant.name].items():
-                if power.names:
-                    unit[symbol] = 1.0
+            as_given |= {s for s, power in dimensions[constant.name].items() if power.names}
+    unit = {}
+    for group in law.unit_groups:  # what must be counted in one unit is divided by one number
+        values = np.concatenate([points.inputs[s] for s in group])
+        typical = 1.0 if group & as_given else float(np.exp(np.mean(np.log(values))))
+        unit |= dict.fromkeys(group, typical)
     low, high = np.empty(len(law.constants)), np.empty(len(law.constants))
     for i, constant in enumerate(law.constants):
         factor = 1.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import ScalewiseError, UnfitDataError
+from scalewise.core.errors import ScalewiseError, UnfitDataError, UsageError
 from scalewise.core.quantities import format_count
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult
@@ -342,8 +342,19 @@ def loss_finals(runs: object) -> RunTable:
 
 
 def law_candidates(table: RunTable, laws: Sequence[str | Law] | None) -> tuple[Law, ...]:
-    """The loss laws to compare on a table."""
-    return tuple(law for law in candidates(table, laws) if law.quantity == "loss")
+    """The laws to compare on a table.
+
+    Raises UsageError for one that predicts anything but loss.
+    """
+    found = candidates(table, laws)
+    for law in found:
+        if law.quantity != "loss":
+            raise UsageError(
+                f"Law {law.key!r} predicts {law.quantity}; laws are compared by the loss that they "
+                "forecast.",
+                hint="Leave it out; fit it by its name alone.",
+            )
+    return found
 
 
 def _points(

@@ -25,8 +25,8 @@ from scalewise.forecast.backtest import (
     split_at,
 )
 from scalewise.forecast.choose import AUTO, choose
+from scalewise.forecast.repeats import seed_noise
 from scalewise.laws.law import Law
-from scalewise.runs.table import RunTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +92,3 @@ def forecast_held_out(
         level=policy.level,
         seed_noise=seed_noise(table),
     )
-
-
-def seed_noise(table: RunTable) -> float | None:
-    """Standard deviation of log loss between seeds at equal size and tokens, pooled."""
-    if not table.has("seed"):
-        return None
-    groups: dict[tuple[float, ...], list[float]] = {}
-    keys = [table.column(name) for name in (size_column(table), "tokens") if table.has(name)]
-    for i, loss in enumerate(np.log(table.column("loss"))):
-        groups.setdefault(tuple(float(key[i]) for key in keys), []).append(float(loss))
-    repeated = [np.asarray(values) for values in groups.values() if len(values) > 1]
-    if not repeated:
-        return None
-    squares = sum(float(np.sum((values - values.mean()) ** 2)) for values in repeated)
-    return float(np.sqrt(squares / sum(len(values) - 1 for values in repeated)))

@@ -14,8 +14,10 @@ from types import MappingProxyType
 from scalewise.core.errors import LawError
 from scalewise.laws.broken import BROKEN_COMPUTE
 from scalewise.laws.chinchilla import CHINCHILLA
+from scalewise.laws.choices import CHOICE_LAWS
 from scalewise.laws.coupled import COUPLED
 from scalewise.laws.downstream import ERROR_SIGMOID
+from scalewise.laws.farseer import FARSEER
 from scalewise.laws.formula import law_from_formula
 from scalewise.laws.gadre import GADRE_LAWS
 from scalewise.laws.kaplan import KAPLAN_LAWS
@@ -54,9 +56,11 @@ LAWS: Mapping[str, Law] = catalogue(
     *KAPLAN_LAWS,
     CHINCHILLA,
     COUPLED,
+    FARSEER,
     DATA_CONSTRAINED,
     *GADRE_LAWS,
     ERROR_SIGMOID,
+    *CHOICE_LAWS,
 )
 
 PUBLISHED: Mapping[str, tuple[Law, Published]] = MappingProxyType(

@@ -46,6 +46,48 @@ CHINCHILLA = Law(
             source=Source(key="besiroglu2024", where="as printed", arxiv="2404.10102"),
             note="refit of 240 of Hoffmann's points; least absolute deviations of log loss",
         ),
+        Published(
+            key="besiroglu2024-notebook",
+            theta={
+                "E": 1.81686,
+                "A": 482.00572,
+                "B": 2085.43420,
+                "alpha": 0.34781,
+                "beta": 0.36585,
+            },
+            source=Source(
+                key="besiroglu2024", where="notebook of the released code", arxiv="2404.10102"
+            ),
+            note="the same fit before rounding; the printed E is that of besiroglu2024-huber",
+        ),
+        Published(
+            key="besiroglu2024-huber",
+            theta={
+                "E": 1.817236,
+                "A": 477.8417,
+                "B": 2143.8638,
+                "alpha": 0.3473127,
+                "beta": 0.3671826,
+            },
+            source=Source(
+                key="besiroglu2024", where="notebook of the released code", arxiv="2404.10102"
+            ),
+            note="Huber loss at 1e-3 on the same 240 points, best of 4500 starts",
+        ),
+        Published(
+            key="muennighoff2023-single-epoch",
+            theta={
+                "E": exp(0.6254804),
+                "A": exp(6.255414),
+                "B": exp(7.3049974),
+                "alpha": 0.3526596,
+                "beta": 0.3526596,
+            },
+            source=Source(
+                key="muennighoff2023", where="notebook of the released code", arxiv="2305.16264"
+            ),
+            note="54 of Hoffmann's C4 points, one exponent; muennighoff2023 without repeats",
+        ),
     ),
     use_when="Size and tokens both vary, each run ends annealed, and no data is repeated much.",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -62,23 +63,46 @@ def names_in_exponents(expression: Expression) -> frozenset[str]:
 def is_unit_free(expression: Expression, variables: frozenset[str]) -> bool:
     """Whether constants can absorb every change of unit of each input alone.
 
-    True for ``E + A / N**alpha``; false for ``E - k * log(N)``, which holds in one unit of N only.
-    Decided by trying: each input is rescaled, each constant by its derived unit.
+    True for ``E + A / N**alpha``; false for ``E - k * log(N)``, which holds in one unit of N only,
+    and for ``A / min(D, U)**b``, in which two inputs must share one.
+    """
+    groups = unit_groups(expression, variables)
+    return not rigid_variables(expression, variables) and all(len(group) == 1 for group in groups)
+
+
+@lru_cache(maxsize=256)
+def rigid_variables(expression: Expression, variables: frozenset[str]) -> frozenset[str]:
+    """The variables that the formula takes in one unit only, see ``unit_groups`` for the others.
+
+    Decided by trying: a group is rescaled, each constant by its derived unit.
+
+    >>> from scalewise.core.expression import parse
+    >>> sorted(rigid_variables(parse("E - k * log(N) + B / D**b"), frozenset("ND")))
+    ['N']
     """
     dimensions = constant_dimensions(expression, variables)
-    if any(p.names & variables for unit in dimensions.values() for p in unit.values()):
-        return False
+    powers = [power for unit in dimensions.values() for power in unit.values()]
+    if any(power.names & variables for power in powers):
+        return variables
     rng = np.random.default_rng(0)
     theta = {name: rng.uniform(0.3, 1.5) for name in dimensions}
     inputs = {name: rng.uniform(0.5, 3.0, 16) for name in sorted(variables)}
+    rigid: set[str] = set()
     with np.errstate(all="ignore"):
         before = evaluate(expression, {**theta, **inputs})
-        for name in sorted(variables):
-            scaled = rescaled(theta, dimensions, {name: 1.7})
-            after = evaluate(expression, {**scaled, **inputs, name: 1.7 * inputs[name]})
-            if not np.allclose(before, after, rtol=1e-9, equal_nan=True):
-                return False
-    return True
+        for group in unit_groups(expression, variables):
+            factors = dict.fromkeys(sorted(group), 1.7)
+            scaled = rescaled(theta, dimensions, factors)
+            moved = {name: 1.7 * inputs[name] for name in group}
+            after = evaluate(expression, {**scaled, **inputs, **moved})
+            # What is nowhere finite, as exp(1e9 / N), cannot show that it absorbs anything.
+            if not np.isfinite(before).any() or not _same(before, after):
+                rigid |= group
+    return frozenset(rigid)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-9, equal_nan=True))
 
 
 def unit_groups(expression: Expression, variables: frozenset[str]) -> tuple[frozenset[str], ...]:
@@ -175,6 +199,8 @@ class _Search:
                 return {node.name: _ONE}
             case "name" if node.name in self.pure:
                 return _NONE
+            case "+" | "-" if any(part.kind == "number" for part in node.parts):
+                return _NONE  # (N / 1e9)**a - 1 can only be a bare number
             case "neg" | "+" | "-" | "min" | "max":
                 known = (self._known(part) for part in node.parts)
                 return next((dimension for dimension in known if dimension is not None), None)

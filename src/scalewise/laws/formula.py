@@ -2,7 +2,8 @@
 
 ``E + A / N**alpha`` is a law of params with constants E, A and alpha. N, D and C stand for
 params, tokens and flops; every other column is written by its name. What is no input is a
-constant, and every constant is positive: the formula states the signs.
+constant, and every constant is positive: the formula states the signs. What the law predicts may
+stand before it, as in ``lr_peak = k / N**p``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from scalewise.core.errors import FormulaError
 from scalewise.core.expression import Expression, parse, render, walk
 from scalewise.laws.dimensions import constant_dimensions, names_in_exponents
 from scalewise.laws.identifiability import inseparable_constants
-from scalewise.laws.law import Constant, Law, Quantity, Role
+from scalewise.laws.law import QUANTITY_UNITS, Constant, Law, Quantity, Role
 from scalewise.laws.linearity import linear_names
 
 MAX_CONSTANTS = 12
@@ -57,8 +58,8 @@ def law_from_formula(
     """A law from its formula.
 
     ``variables`` maps symbols to columns where the defaults (N, D, C and column names) do not
-    serve, such as ``{"N": "params_nonembed"}``; then it names every input. Unless ``quantity``
-    says otherwise, a formula in ``loss`` predicts ``error``, any other predicts ``loss``.
+    serve, such as ``{"N": "params_nonembed"}``; then it names every input. Unless ``quantity`` or
+    the text says otherwise, a formula in ``loss`` predicts ``error``, any other predicts ``loss``.
     Constants in an exponent become exponents, bare added ones offsets, the rest amplitudes.
 
     Raises FormulaError for anything that is not a law with one to twelve separable constants.
@@ -67,11 +68,12 @@ def law_from_formula(
     >>> law.columns, [(c.name, c.role) for c in law.constants][1:3]
     (('params', 'tokens'), [('A', 'amplitude'), ('alpha', 'exponent')])
     """
+    text, stated = _equation(text)
     expression = parse(text)
     inputs = _inputs(expression, variables)
     names = _in_order(expression, excluded=frozenset(inputs))
     _check_symbols(text, inputs, names)
-    predicted = quantity or ("error" if "loss" in inputs.values() else "loss")
+    predicted = quantity or stated or ("error" if "loss" in inputs.values() else "loss")
     law = Law(
         key=render(expression),
         title="A formula of your own",
@@ -89,6 +91,20 @@ def law_from_formula(
             hint="Merge them into fewer constants.",
         )
     return law
+
+
+def _equation(text: str) -> tuple[str, Quantity | None]:
+    """The formula, and what it predicts if that stands before an equals sign."""
+    left, equals, right = text.partition("=")
+    if not equals:
+        return text, None
+    known: Mapping[str, Quantity] = {str(name): name for name in QUANTITY_UNITS}
+    if left.strip() not in known:
+        raise FormulaError(
+            f"{left.strip()[:40]!r} before the equals sign is nothing that a law predicts.",
+            hint=f"Write one of {', '.join(known)}, or leave it out for loss.",
+        )
+    return right, known[left.strip()]
 
 
 def _inputs(expression: Expression, variables: Mapping[str, str] | None) -> dict[str, str]:
@@ -140,8 +156,11 @@ def _role(name: str, expression: Expression, inputs: Mapping[str, str]) -> Role:
         return "exponent"
     unit = constant_dimensions(expression, frozenset(inputs))[name]
     in_exp = any(name in node.names for node in walk(expression) if node.kind == "exp")
-    # A scale such as D_c in exp(-D / D_c) may have any size; a rate per nat is of order one.
+    # A scale such as D_c in exp(-D / D_c) may have any size; a rate per nat is of order one, and
+    # so is a bare number that stands nowhere but in exp.
     if in_exp and {inputs[symbol] for symbol in unit} == {"loss"}:
+        return "exponent"
+    if in_exp and not unit and not _stands_outside_exp(name, expression):
         return "exponent"
     mentions = sum(node.name == name for node in walk(expression) if node.kind == "name")
     if mentions == 1 and name in _added_bare(expression) & linear_names(
@@ -149,6 +168,12 @@ def _role(name: str, expression: Expression, inputs: Mapping[str, str]) -> Role:
     ):
         return "offset"
     return "amplitude"
+
+
+def _stands_outside_exp(name: str, node: Expression) -> bool:
+    if node.kind == "exp":
+        return False
+    return node.name == name or any(_stands_outside_exp(name, part) for part in node.parts)
 
 
 def _added_bare(node: Expression) -> frozenset[str]:

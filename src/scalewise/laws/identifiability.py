@@ -22,8 +22,8 @@ _DEPENDENT = 1e-11  # rounding leaves about 1e-15 of a missing direction, real o
 _INVOLVED = 1e-6
 
 # Spans of the inputs, as powers of ten. A formula may contain numbers in real units (N / 1e9), so
-# that one span can lie where the formula is flat or undefined: the best of three counts.
-_SPANS = ((-1.0, 1.0), (1.0, 5.0), (6.0, 12.0))
+# that one span can lie where the formula is flat or undefined: the best of them counts.
+_SPANS = ((-1.0, 1.0), (1.0, 5.0), (6.0, 12.0), (8.0, 10.0))
 
 
 def inseparable_constants(law: Law) -> tuple[str, ...]:

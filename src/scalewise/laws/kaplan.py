@@ -17,6 +17,10 @@ def _source(where: str) -> Source:
     return Source(key="kaplan2020", where=where, arxiv=_ARXIV)
 
 
+# An independent reproduction with nanoGPT on OpenWebText, up to 6.3M params, has no paper.
+_SHEHPER = Source(key="shehper", where="github.com/shehper/scaling_laws")
+_SMALL = "reproduction on OpenWebText, up to 6.3M params"
+
 _N_C = Constant("N_c", "amplitude", "size at which the size term reaches 1 nat/token")
 _D_C = Constant("D_c", "amplitude", "data at which the data term reaches 1 nat/token")
 _C_C = Constant("C_c", "amplitude", "compute at which the loss reaches 1 nat/token")
@@ -50,6 +54,12 @@ KAPLAN_PARAMS = Law(
             theta={"N_c": 6.5e13, "alpha_N": 0.077},
             source=_source("table 3"),
             note="the limit of unlimited steps of the joint fit of L(N, S_min)",
+        ),
+        Published(
+            key="shehper-params",
+            theta={"N_c": 3.8e13, "alpha_N": 0.082},
+            source=_SHEHPER,
+            note=_SMALL,
         ),
     ),
     use_when="Models were trained to convergence on plentiful data and size alone varies.",
@@ -116,6 +126,12 @@ KAPLAN_OVERFIT = Law(
             source=_source("table 2"),
             note="with 10 % dropout; poor at data sets near 2e7 tokens",
         ),
+        Published(
+            key="shehper-overfit",
+            theta={"N_c": 1.32e14, "alpha_N": 0.076, "D_c": 1.22e12, "alpha_D": 0.122},
+            source=_SHEHPER,
+            note=_SMALL,
+        ),
     ),
     use_when="Size and data set both vary, data repeats, and runs are stopped at their best loss.",
 )
@@ -163,6 +179,12 @@ KAPLAN_CRITICAL_BATCH = Law(
             theta={"B_star": 2e8, "alpha_B": 0.21},
             source=_source("eq. 1.4"),
             note="B_star rounded further than in appendix A",
+        ),
+        Published(
+            key="shehper-critical-batch",
+            theta={"B_star": 2.2e7, "alpha_B": 1 / 4.26},
+            source=_SHEHPER,
+            note="reproduction with one model of 157k params; losses from 9 to 5.9",
         ),
     ),
     quantity="critical_batch_tokens",

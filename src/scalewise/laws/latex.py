@@ -20,7 +20,13 @@ _NAMES = {"eps": r"\varepsilon", "epsilon": r"\varepsilon"} | {g: rf"\{g}" for g
 _QUANTITIES: Mapping[Quantity, str] = {
     "loss": "L",
     "error": r"\mathrm{Err}",
+    "params": r"N_{\mathrm{opt}}",
+    "params_nonembed": r"N_{\mathrm{opt}}",
+    "tokens": r"D_{\mathrm{opt}}",
+    "batch_tokens": r"B_{\mathrm{opt}}",
     "critical_batch_tokens": r"B_{\mathrm{crit}}",
+    "steps_min": r"S_{\mathrm{min}}",
+    "lr_peak": r"\eta_{\mathrm{opt}}",
 }
 
 

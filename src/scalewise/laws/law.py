@@ -15,19 +15,36 @@ from scalewise.laws.dimensions import (
     constant_dimensions,
     is_unit_free,
     render_unit,
+    rigid_variables,
     unit_groups,
 )
 from scalewise.laws.linearity import linear_names
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Theta = Mapping[str, Any]
-Quantity = Literal["loss", "error", "critical_batch_tokens"]
+Quantity = Literal[
+    "loss",
+    "error",
+    "params",
+    "params_nonembed",
+    "tokens",
+    "batch_tokens",
+    "critical_batch_tokens",
+    "steps_min",
+    "lr_peak",
+]
 Role = Literal["offset", "amplitude", "exponent"]
 
 QUANTITY_UNITS: Mapping[Quantity, str] = {
     "loss": "nats/token",
     "error": "error",
+    "params": "params",
+    "params_nonembed": "params",
+    "tokens": "tokens",
+    "batch_tokens": "tokens",
     "critical_batch_tokens": "tokens",
+    "steps_min": "steps",
+    "lr_peak": "1/step",
 }
 
 _DEFAULT_BOUNDS: Mapping[Role, tuple[float, float]] = {
@@ -124,6 +141,11 @@ class Law:
             raise LawError(
                 f"Law {self.key!r} has two symbols for one column: {self.variables}.",
                 hint="Write the same symbol for the same column.",
+            )
+        if self.quantity in self.columns:
+            raise LawError(
+                f"Law {self.key!r} predicts {self.quantity} from itself.",
+                hint="Name another quantity before the formula, as in 'lr_peak = k / N**p'.",
             )
         for published in self.published:
             self._check_published(published)
@@ -223,6 +245,11 @@ class Law:
     def unit_groups(self) -> tuple[frozenset[str], ...]:
         """The variables, those together that must be counted in one unit, as in ``min(D, U)``."""
         return unit_groups(self.expression, frozenset(self.variables))
+
+    @property
+    def rigid(self) -> frozenset[str]:
+        """The variables that the formula takes in one unit only, as N in ``E - k * log(N)``."""
+        return rigid_variables(self.expression, frozenset(self.variables))
 
     @property
     def linear(self) -> frozenset[str]:

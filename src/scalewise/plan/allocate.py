@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 from scalewise.core.errors import LawError, UsageError
 from scalewise.fit.prediction import mixed_quantile, reach
 from scalewise.fit.result import FitResult, Rival
-from scalewise.plan.optimum import optimal_size, size_of
+from scalewise.plan.optimum import optimal_size, size_of, trades
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Band = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +53,42 @@ class Frontier:
     """The compute-optimal allocation along a grid of budgets; each entry (low, value, high)."""
 
     flops: Array
-    params: tuple[Array, Array, Array]
-    tokens: tuple[Array, Array, Array]
-    loss: tuple[Array, Array, Array]
+    params: Band
+    tokens: Band
+    loss: Band
     size: str
     level: float
 
+    @property
+    def tokens_per_param(self) -> Band:
+        """D/N = C / (6 N**2) at each budget, so its band is that of N, inverted."""
+        low, value, high = (self.flops / (6.0 * size**2) for size in reversed(self.params))
+        return low, value, high
 
-def allocate(result: FitResult, flops: float, *, level: float = 0.9) -> Allocation:
+
+def allocate(
+    result: FitResult, flops: float, *, tokens_unique: float | None = None, level: float = 0.9
+) -> Allocation:
     """Split a compute budget so that predicted loss is least, under C = 6 N D.
 
     In closed form for the laws that add a price of size and a price of data: at the optimum
     alpha A N**-alpha = beta B D**-beta (Hoffmann et al. 2022, eq. 4). Combined laws each give
-    their optimum; the answer is their weighted geometric mean.
+    their optimum; the answer is their weighted geometric mean. ``tokens_unique`` is what there is
+    to train on, for laws of repeated data, see `plan.data_constrained`.
     Raises LawError if no law behind the result trades size against tokens.
 
     >>> from scalewise.fit.storage import read_fit
     >>> round(allocate(read_fit("besiroglu2024"), 5.76e23).tokens_per_param.value, 2)
     18.39
     """
-    line = frontier(result, np.array([_budget(flops)]), level=level)
-    params, tokens, loss = (
+    grid = np.array([_budget(flops)])
+    line = frontier(result, grid, tokens_unique=tokens_unique, level=level)
+    params, tokens, ratio, loss = (
         Interval(low=float(low[0]), value=float(value[0]), high=float(high[0]))
-        for low, value, high in (line.params, line.tokens, line.loss)
-    )
-    # D/N = C / (6 N**2), so its interval is that of N, inverted.
-    ratio = Interval(
-        value=tokens.value / params.value,
-        low=flops / (6.0 * params.high**2),
-        high=flops / (6.0 * params.low**2),
+        for low, value, high in (line.params, line.tokens, line.tokens_per_param, line.loss)
     )
     beyond = reach(result.ranges, {"flops": np.asarray(float(flops))})
-    members = trading_laws(result)
+    members = trading_laws(result, tokens_unique)
     return Allocation(
         flops=float(flops),
         size=line.size,
@@ -99,15 +105,17 @@ def allocate(result: FitResult, flops: float, *, level: float = 0.9) -> Allocati
     )
 
 
-def frontier(result: FitResult, flops: Array, *, level: float = 0.9) -> Frontier:
+def frontier(
+    result: FitResult, flops: Array, *, tokens_unique: float | None = None, level: float = 0.9
+) -> Frontier:
     """The compute-optimal allocation at each budget of ``flops`` (FLOP, shape (m,))."""
-    members = trading_laws(result)
+    members = trading_laws(result, tokens_unique)
+    given = given_tokens(tokens_unique)
     size = str(size_of(members[0][1].law))
     shares = [share for share, _ in members]
-    centres = [np.log(optimal_size(member.law, member.theta, flops)) for _, member in members]
+    centres = [np.log(optimal_size(m.law, m.theta, flops, given)) for _, m in members]
     samples = [
-        np.log(optimal_size(member.law, theta_of_draws(member), flops[None]))
-        for _, member in members
+        np.log(optimal_size(m.law, theta_of_draws(m), flops[None], given)) for _, m in members
     ]
     centre = np.average(centres, axis=0, weights=shares)
     low, high = (
@@ -115,12 +123,12 @@ def frontier(result: FitResult, flops: Array, *, level: float = 0.9) -> Frontier
         for p in ((1 - level) / 2, (1 + level) / 2)
     )
     best = np.exp(centre)
-    prediction = _loss_at(result, members, {size: best, "tokens": flops / (6.0 * best)}, level)
+    columns = {size: best, "tokens": flops / (6.0 * best), **given}
     return Frontier(
         flops=flops,
         params=(low, best, high),
         tokens=(flops / (6.0 * high), flops / (6.0 * best), flops / (6.0 * low)),
-        loss=prediction,
+        loss=loss_at(result, members, columns, level),
         size=size,
         level=level,
     )
@@ -132,18 +140,52 @@ def _budget(flops: float) -> float:
     return float(flops)
 
 
-def trading_laws(result: FitResult) -> list[tuple[float, FitResult]]:
-    """The laws behind a result that trade size against tokens, on the leader's count."""
-    able = [(share, member) for share, member in result.members if size_of(member.law)]
-    if not able:
-        raise LawError(
-            f"Law {result.law.key!r} has no trade-off between size and tokens.",
-            hint="Fit a law in both, such as chinchilla, on runs that vary both.",
+def given_tokens(tokens_unique: float | None) -> dict[str, float]:
+    """The column of unique tokens, where there is one."""
+    if tokens_unique is None:
+        return {}
+    if not (np.isfinite(tokens_unique) and tokens_unique > 0):
+        raise UsageError(
+            f"tokens_unique={tokens_unique} is no count.", hint="Give the unique tokens there are."
         )
+    return {"tokens_unique": float(tokens_unique)}
+
+
+def trading_laws(
+    result: FitResult, tokens_unique: float | None = None
+) -> list[tuple[float, FitResult]]:
+    """The laws behind a result that trade size against tokens, on the leader's count.
+
+    With ``tokens_unique`` those that know repeated data, without it those that do not ask.
+    """
+    given = given_tokens(tokens_unique)
+    able = [(share, member) for share, member in result.members if trades(member.law, given)]
+    if not able:
+        raise _refusal(result, tokens_unique)
     size = size_of(able[0][1].law)
     same = [(share, member) for share, member in able if size_of(member.law) == size]
     total = sum(share for share, _ in same)
     return [(share / total, member) for share, member in same]
+
+
+def _refusal(result: FitResult, tokens_unique: float | None) -> LawError:
+    key = result.law.key
+    if tokens_unique is not None:
+        return LawError(
+            f"Law {key!r} does not know repeated data: it has no tokens_unique.",
+            hint="Use data-constrained: fit it with --law data-constrained to runs that have a "
+            "column tokens_unique, or take the published muennighoff2023.",
+        )
+    if any(trades(member.law, given_tokens(1.0)) for _, member in result.members):
+        return LawError(
+            f"Law {key!r} asks how many unique tokens there are.",
+            hint="Give --tokens-unique 25B (tokens_unique=25e9) with a budget; what serving "
+            "costs is for laws of size and tokens alone.",
+        )
+    return LawError(
+        f"Law {key!r} has no trade-off between size and tokens.",
+        hint="Fit a law in both, such as chinchilla, on runs that vary both.",
+    )
 
 
 def _left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tuple[str, ...]:
@@ -154,13 +196,13 @@ def _left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tupl
     return (f"{', '.join(lost)} cannot allocate and had no say in the split.",)
 
 
-def _loss_at(
+def loss_at(
     result: FitResult,
     members: list[tuple[float, FitResult]],
-    columns: dict[str, Array],
+    columns: Mapping[str, Any],
     level: float,
-) -> tuple[Array, Array, Array]:
-    """Loss at the optimum from the laws that chose it."""
+) -> Band:
+    """Loss that one new model would measure, from the laws that chose it."""
     (share, leader), *others = members
     rivals = tuple(Rival(weight=s, result=member) for s, member in others)
     combined = leader.combined_with(rivals, weight=share, spread=result.spread)

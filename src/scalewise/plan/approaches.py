@@ -9,7 +9,7 @@ narrow interval; where they part, the reasons are named.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,10 +18,13 @@ from scalewise.core.errors import ScalewiseError, UsageError
 from scalewise.core.quantities import format_count, format_flops
 from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
+from scalewise.forecast.choose import AUTO, fit
+from scalewise.laws.catalogue import law_from, on_count
 from scalewise.plan.allocate import Interval, allocate, theta_of_draws, trading_laws
 from scalewise.plan.envelope import Envelope, envelope, pareto
 from scalewise.plan.isoflop import IsoFlop, isoflop
 from scalewise.plan.optimum import optimal_size, size_of
+from scalewise.plan.powerline import checked_level
 from scalewise.plan.readings import readings
 from scalewise.runs.table import RunTable
 
@@ -61,9 +64,13 @@ class Approach:
     notes: tuple[str, ...]
 
     @property
-    def tokens_per_param(self) -> float:
-        """D_opt / N_opt at the budget."""
-        return self.tokens.value / self.params.value
+    def tokens_per_param(self) -> Interval:
+        """D_opt / N_opt at the budget, where more of one is less of the other."""
+        return Interval(
+            value=self.tokens.value / self.params.value,
+            low=self.tokens.low / self.params.high,
+            high=self.tokens.high / self.params.low,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ def approaches(
     runs: RunTable,
     flops: float,
     *,
+    law: str = DEFAULT_LAW,
     result: FitResult | None = None,
     size: str = "params",
     budgets: Sequence[float] | None = None,
@@ -109,20 +117,23 @@ def approaches(
 ) -> Approaches:
     """Run approaches 1, 2 and 3 as far as the table allows, and compare them at ``flops``.
 
-    ``result`` is the fit behind approach 3; without one the chinchilla law is fitted. ``budgets``
-    are the nominal isoFLOP budgets of approach 2, else they are looked for. Where there are no
-    training curves, a proxy that is named as one stands in for approach 1.
+    Approach 3 fits ``law``, stated in ``size``, or takes a fit that is at hand as ``result``.
+    ``budgets`` are the nominal isoFLOP budgets of approach 2, else they are looked for. Where there
+    are no training curves, a proxy that is named as one stands in for approach 1.
     """
     if not (np.isfinite(flops) and flops > 0):
         raise UsageError(f"flops={flops} is no compute budget.", hint="Give a positive number.")
+    if law != AUTO:
+        law_from(law)  # a name that is none is told before anything is run
+    checked_level(level)
     data = readings(runs, size=size)
     middle = float(np.exp(np.log(data.flops).mean()))
     options: dict[str, Any] = {"size": size, "level": level, "bootstrap": bootstrap, "seed": seed}
     attempts: list[tuple[Key, Callable[[], IsoFlop | Envelope | FitResult]]] = [
-        ("envelope", lambda: envelope(runs, **options)),
+        ("envelope", lambda: _envelope(runs, **options)),
         ("parabola", lambda: isoflop(runs, budgets=budgets, method="parabola", **options)),
         ("additive", lambda: isoflop(runs, budgets=budgets, method="additive", **options)),
-        ("law", lambda: result or _fitted(runs, bootstrap, seed)),
+        ("law", lambda: result or _fitted(law, runs, size, bootstrap, seed)),
     ]
     entries: list[Approach] = []
     details: list[IsoFlop | Envelope] = []
@@ -156,10 +167,29 @@ def approaches(
     )
 
 
-def _fitted(runs: RunTable, bootstrap: int, seed: int) -> FitResult:
-    from scalewise.fit.engine import fit
+def _fitted(law: str, runs: RunTable, size: str, bootstrap: int, seed: int) -> FitResult:
+    if law == AUTO:
+        return fit(law, runs, bootstrap=bootstrap, seed=seed).required()
+    stated = law_from(law)
+    if size_of(stated) not in (None, size):
+        stated = on_count(stated, size)
+    return fit(stated, runs, bootstrap=bootstrap, seed=seed).required()
 
-    return fit(DEFAULT_LAW, runs, bootstrap=bootstrap, seed=seed).required()
+
+def _envelope(runs: RunTable, **options: Any) -> Envelope:
+    """Approach 1 on the evaluation that has most checkpoints, where a table has several."""
+    if not runs.has("eval_set"):
+        return envelope(runs, **options)
+    names, counts = np.unique(np.asarray(runs.text("eval_set")), return_counts=True)
+    if len(names) == 1:
+        return envelope(runs, **options)
+    chosen = str(names[counts.argmax()])
+    found = envelope(replace(runs, frame=runs.frame.filter(eval_set=chosen)), **options)
+    note = (
+        f"The table mixes {len(names)} evaluation sets; the curves are those of {chosen[:40]!r}, "
+        f"which has most rows ({counts.max()} of {counts.sum()})."
+    )
+    return replace(found, warnings=(note, *found.warnings))
 
 
 def _of_lines(key: Key, found: IsoFlop | Envelope, flops: float, middle: float) -> Approach:

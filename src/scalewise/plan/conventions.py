@@ -14,15 +14,16 @@ in how runs were trained and cannot be seen in one table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import ScalewiseError, UnfitDataError
+from scalewise.core.errors import UnfitDataError
 from scalewise.plan.allocate import Interval
 from scalewise.plan.interpolation import akima
 from scalewise.plan.isoflop import IsoFlop, from_profiles
+from scalewise.plan.powerline import checked_level
 from scalewise.plan.profiles import FEWEST_SIZES, Method, Profile
 from scalewise.plan.readings import Readings, Rows, readings
 from scalewise.runs.table import RunTable
@@ -93,7 +94,7 @@ _AGAINST = {
 def conventions(
     runs: RunTable,
     *,
-    rows: Rows = "finals",
+    rows: Rows | None = None,
     method: Method = "interpolated",
     budgets: int = _BUDGETS,
     level: float = 0.9,
@@ -102,40 +103,69 @@ def conventions(
 ) -> Conventions:
     """The exponent of N_opt ~ C**a under each convention that the table's columns allow.
 
-    Needs several token counts for each size: finished runs, or with ``rows="all"`` checkpoints.
+    Needs several token counts for each size: finished runs, or with ``rows="all"`` checkpoints,
+    which are turned to where finished runs do not suffice unless ``rows`` is given.
     ``params_nonembed`` brings Kaplan's count; ``vocab_size`` and ``d_model`` the head; ``n_layer``,
     ``d_model`` and ``context_length`` the attention term. ``method`` finds the vertices as in
     `plan.profiles`. Raises UnfitDataError if no convention can be evaluated.
     """
-    table = runs.finals() if rows == "finals" else runs
+    checked_level(level)
+    cut = _Cut(budgets=budgets, method=method, level=level, bootstrap=bootstrap, seed=seed)
+    if rows is not None:
+        return _evaluated(runs.finals() if rows == "finals" else runs, cut)
+    finals = runs.finals()
+    try:
+        return _evaluated(finals, cut)
+    except UnfitDataError:
+        if len(finals) == len(runs):
+            raise
+        found = _evaluated(runs, cut)
+    note = "Read off checkpoints: there are too few finished runs, and unfinished ones lie higher."
+    return replace(found, warnings=(note, *found.warnings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """How the runs are cut at constant compute."""
+
+    budgets: int
+    method: Method
+    level: float
+    bootstrap: int
+    seed: int
+
+
+def _evaluated(table: RunTable, how: _Cut) -> Conventions:
     counted, missing = _counted(table)
     found: list[tuple[str, IsoFlop]] = []
+    refused: list[str] = []
     sizes = runs_seen = 0
     for key, pair in counted.items():
-        data = readings(table, counted=pair)
-        sizes, runs_seen = len(np.unique(data.size)), len(np.unique(data.run))
         try:
+            data = readings(table, counted=pair)
             cut = from_profiles(
-                _recut(data, budgets), size=key, method=method, level=level, bootstrap=bootstrap,
-                seed=seed,
+                _recut(data, how.budgets), size=key, method=how.method, level=how.level,
+                bootstrap=how.bootstrap, seed=how.seed,
             )  # fmt: skip
-        except ScalewiseError as error:
-            missing.append(f"{_words(key)}: {error.message}")
+        except UnfitDataError as error:
+            refused.append(f"{_words(key)}: {error.message}")
             continue
+        sizes, runs_seen = len(np.unique(data.size)), len(np.unique(data.run))
         found.append((key, cut))
     if not found:
         raise UnfitDataError(
-            f"No convention gives an exponent: {'; '.join(missing[-2:])}",
+            f"No convention gives an exponent. {' '.join(refused[:1])}".rstrip()
+            + "".join(f" {what[0].upper()}{what[1:]}." for what in missing),
             hint="Train at least four sizes, each to several token counts that overlap in compute.",
         )
     return Conventions(
         rows=tuple(_row(key, cut, dict(found)) for key, cut in found),
-        missing=tuple(missing),
-        method=method,
-        level=level,
+        missing=(*missing, *refused),
+        method=how.method,
+        level=how.level,
         runs=runs_seen,
         sizes=sizes,
-        seed=seed,
+        seed=how.seed,
         warnings=_doubts(found),
         details=tuple(cut for _, cut in found),
     )
@@ -220,7 +250,8 @@ def _recut(data: Readings, budgets: int) -> list[Profile]:
     ends = np.sort([c[0][-1] for _, c in curves.values()])
     # From where a fourth size joins in to where the fourth last one leaves.
     grid = np.linspace(starts[FEWEST_SIZES - 1], ends[-FEWEST_SIZES], budgets)
-    return [_cut(curves, float(at)) for at in grid]
+    cuts = [_cut(curves, float(at)) for at in grid]
+    return [cut for cut in cuts if cut is not None]
 
 
 def _along(own: Readings) -> tuple[Array, Array, Array]:
@@ -232,7 +263,10 @@ def _along(own: Readings) -> tuple[Array, Array, Array]:
     return np.log(flops), loss, tokens
 
 
-def _cut(curves: Mapping[int, tuple[float, tuple[Array, Array, Array]]], at: float) -> Profile:
+def _cut(
+    curves: Mapping[int, tuple[float, tuple[Array, Array, Array]]], at: float
+) -> Profile | None:
+    """The sizes that were trained at a compute, each at its loss there; None if there are none."""
     rows = []
     for code, (size, (log_flops, log_loss, log_tokens)) in curves.items():
         if log_flops[0] - 1e-9 <= at <= log_flops[-1] + 1e-9:
@@ -240,6 +274,8 @@ def _cut(curves: Mapping[int, tuple[float, tuple[Array, Array, Array]]], at: flo
             loss = float(np.exp(akima(log_flops, log_loss, here))[0])
             tokens = float(np.interp(at, log_flops, log_tokens))
             rows.append((np.log(size), loss, tokens, code))
+    if not rows:
+        return None
     x, loss_at, tokens_at, cluster = (np.array(column) for column in zip(*rows, strict=True))
     return Profile(
         log_flops=at, x=x, loss=loss_at, log_tokens=tokens_at, cluster=cluster.astype(int)

@@ -12,97 +12,63 @@ against tokens will do; the condition holds at what is found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.fit.prediction import mixed_quantile
+from scalewise.fit.prediction import mixed_quantile, reach
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
-from scalewise.plan.allocate import Interval, theta_of_draws, trading_laws
-from scalewise.plan.optimum import optimal_size, size_of
+from scalewise.plan.allocate import Interval, loss_at, theta_of_draws, trading_laws
+from scalewise.plan.optimum import inputs_at, optimal_size, size_of
+from scalewise.plan.serving import SERVING, TRAINING, ServingCost, scaled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-TRAINING = 6.0  # FLOPs per parameter and token, forward and backward
-SERVING = 2.0  # forward only
 _MOST_TOKENS = np.log(1e30)
 _BISECTIONS = 60  # of log tokens below that: to the last digit
 _SIZES = np.geomspace(1e3, 1e16, 53)  # between which the cheapest is looked for
 _PLACES = 33
 _ZOOMS = 7  # each narrows the places sixteenfold; the cost is flat to 1e-15 of itself before
+_DRAWN = 41  # sizes at which the line of equal loss is kept for a figure
+_AROUND = 4.0  # how far it goes beyond the smaller and the larger of the two optima
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServingCost:
-    """What a serving FLOP costs, in training FLOPs.
+class Choice:
+    """One model of the quality asked for: ``cost`` weighs serving FLOPs, in training FLOPs."""
 
-    ``training_mfu`` is the utilisation of training, ``input_mfu`` that of reading prompts and
-    ``output_mfu`` that of writing answers, which is far lower; ``input_share`` of the tokens are
-    read. ``price_ratio`` is the hourly price of the serving chip over that of the training chip,
-    for the same peak rate. All at 1, FLOPs are minimised.
-    """
-
-    training_mfu: float = 1.0
-    input_mfu: float = 1.0
-    output_mfu: float = 1.0
-    input_share: float = 0.0
-    price_ratio: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("training_mfu", "input_mfu", "output_mfu"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UsageError(
-                    f"{name}={getattr(self, name)} is no share of the peak rate.",
-                    hint="Give a number above 0 and up to 1, such as 0.4.",
-                )
-        if not 0 <= self.input_share <= 1:
-            raise UsageError(
-                f"input_share={self.input_share} is no share of the tokens.",
-                hint="Give a number from 0 to 1.",
-            )
-        if not (np.isfinite(self.price_ratio) and self.price_ratio > 0):
-            raise UsageError(
-                f"price_ratio={self.price_ratio} is no ratio of prices.", hint="Give it above 0."
-            )
-
-    @property
-    def per_flop(self) -> float:
-        """Cost of a serving FLOP over that of a training FLOP.
-
-        >>> ServingCost(training_mfu=0.4, output_mfu=0.1).per_flop
-        4.0
-        """
-        read = self.input_share / self.input_mfu
-        written = (1 - self.input_share) / self.output_mfu
-        return self.price_ratio * self.training_mfu * (read + written)
+    params: Interval
+    tokens: Interval
+    tokens_per_param: Interval
+    training_flops: Interval
+    serving_flops: Interval
+    cost: Interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceOptimum:
     """The cheapest model of a quality over its life, beside the compute-optimal one.
 
-    ``training_flops`` and ``serving_flops`` are FLOP. ``cost`` weighs the serving FLOPs by
-    ``serving_cost`` and is in training FLOPs; ``optimal_*`` are those of the compute-optimal model
-    of the same loss; ``saving`` is the share of its cost that the cheapest one saves.
+    ``quality`` is the loss asked for, ``loss`` what one such model would measure. ``saving`` is the
+    share of the compute-optimal model's cost that the cheapest one saves. ``line`` holds models of
+    equal loss for a figure: (size, tokens). ``extrapolation`` is by how much the cheapest model
+    leaves the fitted range of each column.
     """
 
     inference_tokens: float
-    serving_cost: float
+    serving: ServingCost
     size: str
-    loss: float
-    params: Interval
-    tokens: Interval
-    training_flops: float
-    serving_flops: float
-    cost: float
-    optimal_params: float
-    optimal_tokens: float
-    optimal_cost: float
+    quality: float
+    loss: Interval
+    cheapest: Choice
+    compute_optimal: Choice
     saving: Interval
+    line: tuple[Array, Array]
+    extrapolation: Mapping[str, float]
     level: float
     law: str
     runs: int
@@ -115,74 +81,134 @@ def inference_optimum(
     inference_tokens: float,
     params: float | None = None,
     loss: float | None = None,
+    flops: float | None = None,
     cost: ServingCost | None = None,
     level: float = 0.9,
 ) -> InferenceOptimum:
     """The model that reaches a quality at the least cost of training and serving together.
 
-    The quality is a ``loss`` in nats/token, or that of the compute-optimal model of ``params``.
+    The quality is a ``loss`` in nats/token, or that of the compute-optimal model of ``params``, or
+    that which a training budget of ``flops`` reaches when spent compute-optimally.
     ``inference_tokens`` is the number served over the life of the model, zero or more. Combined
     laws each give their optimum; the answer is their weighted geometric mean.
     Raises UsageError unless one quality is given, UnfitDataError if no model can reach it.
 
     >>> from scalewise.fit.storage import read_fit
     >>> best = inference_optimum(read_fit("besiroglu2024"), params=13e9, inference_tokens=2e12)
-    >>> f"{best.params.value / 1e9:.2f}B, {best.saving.value:.0%}"
+    >>> f"{best.cheapest.params.value / 1e9:.2f}B, {best.saving.value:.0%}"
     '6.10B, 29%'
     """
-    if (params is None) == (loss is None):
-        raise UsageError(
-            f"The quality is not clear: params={params}, loss={loss}.",
-            hint="Give one: params of the compute-optimal model of that quality, or its loss.",
-        )
+    goal = _Goal(params=params, loss=loss, flops=flops)
     if not (np.isfinite(inference_tokens) and inference_tokens >= 0):
         raise UsageError(
             f"inference_tokens={inference_tokens} is no count.", hint="Give 0 or more tokens."
         )
-    weight = (cost or ServingCost()).per_flop * SERVING / TRAINING * inference_tokens
+    serving = cost or ServingCost()
+    weight = serving.per_flop * SERVING / TRAINING * inference_tokens
     members = trading_laws(result)
     shares = [share for share, _ in members]
-    solved = [_solve(m.law, m.theta, params, loss, weight) for _, m in members]
-    drawn = [_solve(m.law, theta_of_draws(m), params, loss, weight) for _, m in members]
-    target, *best = (
-        np.average([getattr(s, name) for s in solved], axis=0, weights=shares)
-        for name in ("loss", "log_size", "log_tokens", "log_optimal", "log_optimal_tokens")
-    )
-    if not np.isfinite(best).all():
-        raise UnfitDataError(
-            f"No model reaches a loss of {loss} nats/token under {result.law.key!r}.",
-            hint="Ask for a loss above the law's irreducible part.",
+    solved = [_solve(m.law, m.theta, goal, weight) for _, m in members]
+    drawn = [_solve(m.law, theta_of_draws(m), goal, weight) for _, m in members]
+    mean = _mean(solved, shares)
+    if not np.isfinite([mean.log_size, mean.log_optimal]).all():
+        raise _unreached(goal, float(mean.loss), members[0][1])
+
+    def between(of: Callable[[_Solution], Any]) -> Interval:
+        return _between(
+            float(of(mean)), [np.atleast_1d(of(s)) for s in drawn], shares, level, result.spread
         )
-    size, tokens, optimal, optimal_tokens = (float(np.exp(v)) for v in best)
-    total = size * TRAINING * (tokens + weight)
-    optimal_total = optimal * TRAINING * (optimal_tokens + weight)
-    saving = _between(
-        1 - total / optimal_total, [s.saving(weight) for s in drawn], shares, level, result.spread
-    )
-    lost = np.mean([np.mean(~np.isfinite(s.log_size)) for s in drawn])
-    unreached = (f"{lost:.0%} of the resamples cannot reach that loss.",) if lost > 0 else ()
+
+    def choice(size: str, tokens: str) -> Choice:
+        def both(s: _Solution) -> tuple[Array, Array]:
+            return getattr(s, size), getattr(s, tokens)
+
+        return Choice(
+            params=_exp(between(lambda s: both(s)[0])),
+            tokens=_exp(between(lambda s: both(s)[1])),
+            tokens_per_param=_exp(between(lambda s: both(s)[1] - both(s)[0])),
+            training_flops=_exp(between(lambda s: np.log(TRAINING) + sum(both(s)))),
+            serving_flops=scaled(_exp(between(lambda s: both(s)[0])), SERVING * inference_tokens),
+            cost=_exp(between(lambda s: _log_cost(*both(s), weight))),
+        )
+
+    best = choice("log_size", "log_tokens")
+    name = str(size_of(members[0][1].law))
+    at = {name: best.params.value, "tokens": best.tokens.value}
+    spent = {"flops": best.training_flops.value, **at}
+    low, value, high = (float(v) for v in loss_at(result, members, at, level))
+    beyond = reach(result.ranges, {column: np.asarray(v) for column, v in spent.items()})
+    lost = float(np.mean([np.mean(~np.isfinite(s.log_size)) for s in drawn]))
     return InferenceOptimum(
         inference_tokens=float(inference_tokens),
-        serving_cost=(cost or ServingCost()).per_flop,
-        size=str(size_of(members[0][1].law)),
-        loss=float(target),
-        params=_exp(
-            _between(float(best[0]), [s.log_size for s in drawn], shares, level, result.spread)
-        ),
-        tokens=_exp(
-            _between(float(best[1]), [s.log_tokens for s in drawn], shares, level, result.spread)
-        ),
-        training_flops=TRAINING * size * tokens,
-        serving_flops=SERVING * size * float(inference_tokens),
-        cost=total,
-        optimal_params=optimal,
-        optimal_tokens=optimal_tokens,
-        optimal_cost=optimal_total,
-        saving=saving,
+        serving=serving,
+        size=name,
+        quality=float(mean.loss),
+        loss=Interval(value=value, low=low, high=high),
+        cheapest=best,
+        compute_optimal=choice("log_optimal", "log_optimal_tokens"),
+        saving=between(lambda s: s.saving(weight)),
+        extrapolation={name: float(factor) for name, factor in beyond.items()},
+        line=_line([m for _, m in members], shares, solved, mean),
         level=level,
         law=result.law.key,
         runs=result.runs,
-        warnings=(*result.warnings, *unreached),
+        warnings=(
+            *result.warnings,
+            *([f"{lost:.0%} of the resamples cannot reach that loss."] if lost > 0 else []),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The quality asked for, in one of three ways."""
+
+    params: float | None
+    loss: float | None
+    flops: float | None
+
+    def __post_init__(self) -> None:
+        given = {n: v for n in ("params", "loss", "flops") if (v := getattr(self, n)) is not None}
+        if len(given) != 1:
+            told = ", ".join(f"{name}={value:g}" for name, value in given.items()) or "nothing"
+            raise UsageError(
+                f"The quality is not clear: {told} is given.",
+                hint="Give one of params (of the compute-optimal model of that quality), loss, or "
+                "flops (spent compute-optimally).",
+            )
+        for name, value in given.items():
+            if not (np.isfinite(value) and value > 0):
+                raise UsageError(f"{name}={value} is no quality.", hint="Give a number above 0.")
+
+    def __str__(self) -> str:
+        if self.loss is not None:
+            return f"a loss of {self.loss:g} nats/token"
+        what = f"{self.params:g} params" if self.params is not None else f"{self.flops:g} FLOP"
+        return f"the quality of {what}"
+
+    def loss_under(self, law: Law, theta: Mapping[str, Array]) -> Array:
+        """The loss that stands for the quality, an entry per set of constants."""
+        shape = np.broadcast_shapes(*(np.shape(v) for v in theta.values()))
+        if self.loss is not None:
+            return np.full(shape, float(self.loss))
+        if self.params is not None:
+            return _loss_of_optimal(law, theta, float(self.params), shape)
+        flops = np.full(shape, float(self.flops or 0.0))
+        log_size = np.log(optimal_size(law, theta, flops))
+        return _loss(law, theta, log_size, np.log(flops / TRAINING) - log_size)
+
+
+def _unreached(goal: _Goal, loss: float, leader: FitResult) -> UnfitDataError:
+    theta = {name: np.ravel(value) for name, value in leader.theta.items()}
+    tokens = _tokens_for(leader.law, theta, np.log(_SIZES), np.full(len(_SIZES), loss))
+    if np.isfinite(tokens[0]):
+        return UnfitDataError(
+            f"Models of fewer than {_SIZES[0]:g} params reach {goal} under {leader.law.key!r}.",
+            hint="Ask for a lower loss, in nats/token.",
+        )
+    return UnfitDataError(
+        f"No model reaches {goal} under {leader.law.key!r}.",
+        hint="Ask for a loss above the law's irreducible part.",
     )
 
 
@@ -197,20 +223,28 @@ class _Solution:
     log_optimal_tokens: Array
 
     def saving(self, weight: float) -> Array:
-        ratio = np.exp(self.log_size - self.log_optimal) * (
-            (np.exp(self.log_tokens) + weight) / (np.exp(self.log_optimal_tokens) + weight)
-        )
-        return np.asarray(1 - ratio)
+        """Share of the compute-optimal model's cost that the cheapest one saves."""
+        dear = _log_cost(self.log_optimal, self.log_optimal_tokens, weight)
+        return -np.expm1(_log_cost(self.log_size, self.log_tokens, weight) - dear)
 
 
-def _solve(
-    law: Law, theta: Mapping[str, Any], params: float | None, loss: float | None, weight: float
-) -> _Solution:
+def _mean(solved: Sequence[_Solution], shares: Sequence[float]) -> _Solution:
+    """The weighted geometric mean of what each law finds."""
+    fields = ("loss", "log_size", "log_tokens", "log_optimal", "log_optimal_tokens")
+    return _Solution(
+        **{f: np.average([getattr(s, f) for s in solved], axis=0, weights=shares) for f in fields}
+    )
+
+
+def _log_cost(log_size: Any, log_tokens: Any, weight: float) -> Array:
+    """The log of 6 N (D + weight), with the weight of serving in training tokens."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.log(TRAINING) + log_size + np.log(np.exp(log_tokens) + weight))
+
+
+def _solve(law: Law, theta: Mapping[str, Any], quality: _Goal, weight: float) -> _Solution:
     theta = {name: np.ravel(value) for name, value in theta.items()}
-    if params is not None:
-        goal = _quality_of(law, theta, float(params))
-    else:
-        goal = np.full(np.broadcast_shapes(*(v.shape for v in theta.values())), float(loss or 0.0))
+    goal = quality.loss_under(law, theta)
 
     def tokens_for(log_size: Array) -> Array:
         return _tokens_for(law, theta, log_size, goal)
@@ -230,23 +264,21 @@ def _one(values: Array) -> Array:
     return values[0] if len(values) == 1 else values
 
 
-def _quality_of(law: Law, theta: Mapping[str, Array], params: float) -> Array:
+def _loss_of_optimal(
+    law: Law, theta: Mapping[str, Array], params: float, shape: tuple[int, ...]
+) -> Array:
     """Loss of the compute-optimal model of ``params``, by bisection on its compute."""
-    low, high = (
-        np.full(np.broadcast_shapes(*(v.shape for v in theta.values())), edge)
-        for edge in (np.log(6.0 * params), np.log(6.0 * params) + _MOST_TOKENS)
-    )
+    start = np.log(TRAINING * params)
+    low, high = np.full(shape, start), np.full(shape, start + _MOST_TOKENS)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         larger = optimal_size(law, theta, np.exp(middle)) > params
         low, high = np.where(larger, low, middle), np.where(larger, middle, high)
-    return _loss(law, theta, np.log(params), low - np.log(6.0 * params))
+    return _loss(law, theta, np.log(params), low - start)
 
 
 def _loss(law: Law, theta: Mapping[str, Array], log_size: Any, log_tokens: Any) -> Array:
-    symbol = {column: s for s, column in law.variables.items()}
-    inputs = {symbol[str(size_of(law))]: np.exp(log_size), symbol["tokens"]: np.exp(log_tokens)}
-    return np.asarray(law.value(theta, **inputs))
+    return np.asarray(law.value(theta, **inputs_at(law, log_size, log_tokens)))
 
 
 def _tokens_for(law: Law, theta: Mapping[str, Array], log_size: Array, goal: Array) -> Array:
@@ -267,8 +299,7 @@ def _cheapest(tokens_for: Callable[[Array], Array], goal: Array, weight: float) 
     """
 
     def cost(log_size: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return log_size + np.log(np.exp(tokens_for(log_size)) + weight)
+        return _log_cost(log_size, tokens_for(log_size), weight)
 
     at = np.log(_SIZES).reshape((-1,) + (1,) * goal.ndim) + np.zeros_like(goal)
     step = at[1] - at[0]
@@ -284,10 +315,25 @@ def _cheapest(tokens_for: Callable[[Array], Array], goal: Array, weight: float) 
     return np.where(known, best, np.nan)
 
 
+def _line(
+    members: Sequence[FitResult], shares: Sequence[float], solved: Sequence[_Solution], mean: Any
+) -> tuple[Array, Array]:
+    """Sizes around both optima with the tokens that bring each to the quality."""
+    ends = sorted([float(mean.log_size), float(mean.log_optimal)])
+    log_size = np.linspace(ends[0] - np.log(_AROUND), ends[1] + np.log(_AROUND), _DRAWN)
+    each = []
+    for member, own in zip(members, solved, strict=True):
+        theta = {name: np.ravel(value) for name, value in member.theta.items()}
+        each.append(_tokens_for(member.law, theta, log_size, np.full(_DRAWN, own.loss)))
+    tokens = np.exp(np.average(each, axis=0, weights=shares))
+    reached = np.isfinite(tokens)
+    return np.exp(log_size)[reached], tokens[reached]
+
+
 def _between(
     value: float, samples: list[Array], shares: list[float], level: float, spread: float
 ) -> Interval:
-    known = [np.atleast_1d(s)[np.isfinite(np.atleast_1d(s))] for s in samples]
+    known = [s[np.isfinite(s)] for s in samples]
     if not all(len(s) for s in known):
         raise LawError(
             "No resample of a law reaches that loss.",

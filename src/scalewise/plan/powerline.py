@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import UnfitDataError
+from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.result import t_quantile
 from scalewise.plan.allocate import Interval
 
@@ -59,6 +59,15 @@ class PowerLine:
         return Interval(value=float(value), low=float(low), high=float(high))
 
 
+def checked_level(level: float) -> float:
+    """A probability for intervals; UsageError for anything else."""
+    if not 0 < level < 1:
+        raise UsageError(
+            f"level={level} is not a probability.", hint="Use 0.9 for a 90 % interval."
+        )
+    return level
+
+
 def power_line(log_flops: Array, log_values: Array, draws: Array, *, level: float) -> PowerLine:
     """Regress log optima on log C by least squares.
 
@@ -88,7 +97,7 @@ def power_line(log_flops: Array, log_values: Array, draws: Array, *, level: floa
         leverage=leverage,
         points=count,
         draws=_lines(x, np.atleast_2d(draws)),
-        level=level,
+        level=checked_level(level),
     )
 
 

@@ -122,6 +122,21 @@ COLUMNS: Mapping[str, Column] = _catalogue(
                  "eval_ce_loss", "lm_loss", "nll_per_token"),
     ),
     Column(
+        name="loss_se", unit="nats/token",
+        note="standard error of loss from the finite evaluation set",
+        aliases=("loss_std_err", "loss_stderr", "loss_standard_error", "val_loss_se",
+                 "val_loss_stderr", "eval_loss_se", "eval_loss_stderr"),
+    ),
+    Column(
+        name="loss_low95", unit="nats/token", note="lower end of the 95 % interval behind loss_se",
+        aliases=("loss_lo95", "val_loss_low95", "eval_loss_low95"),
+    ),
+    Column(
+        name="loss_high95", unit="nats/token",
+        note="upper end of the 95 % interval behind loss_se",
+        aliases=("loss_hi95", "val_loss_high95", "eval_loss_high95"),
+    ),
+    Column(
         name="train_loss", unit="nats/token", note="training loss, smoothed as logged",
         aliases=("training_loss", "train_ce_loss"),
     ),

@@ -68,6 +68,18 @@ def _converted(series: pl.Series, convert: Callable[[Any], Any]) -> pl.Series:
     return pl.Series("loss", values).set(series.is_null(), None)
 
 
+def _loss_se(frame: pl.DataFrame) -> Derived:
+    import polars as pl
+
+    if "loss_se" in frame.columns or not {"loss_low95", "loss_high95"} <= set(frame.columns):
+        return frame, ()
+    width = pl.col("loss_high95").cast(pl.Float64) - pl.col("loss_low95").cast(pl.Float64)
+    # A normal distribution holds 95 % within 1.96 standard errors on either side.
+    return frame.with_columns(loss_se=width / (2 * 1.959964)), (
+        "loss_se = (loss_high95 - loss_low95) / 3.92",
+    )
+
+
 def _error(frame: pl.DataFrame) -> Derived:
     import polars as pl
 
@@ -221,4 +233,4 @@ def last_checkpoints(frame: pl.DataFrame) -> list[int]:
     return sorted(groups["_row"].to_list())
 
 
-STEPS = (_loss, _error, _provenance, _steps_as_step, _counts, _is_final)
+STEPS = (_loss, _loss_se, _error, _provenance, _steps_as_step, _counts, _is_final)

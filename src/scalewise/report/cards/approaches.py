@@ -30,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _LINE = 40  # places at which a line of optima is drawn
 _NAMES = {"envelope": "envelope", "pareto": "Pareto frontier", "parabola": "parabola",
-          "additive": "bias-corrected"}  # fmt: skip
+          "additive": "bias-corrected", "interpolated": "interpolated"}  # fmt: skip
 
 
 def approaches_card(found: Approaches) -> Card:
@@ -38,8 +38,8 @@ def approaches_card(found: Approaches) -> Card:
     level = f"{found.level:.0%}"
     rows: list[tuple[Cell, ...]] = [
         (
-            e.title, e.a.value, e.a.low, e.a.high, e.b.value, e.params.value, e.params.low,
-            e.params.high, e.tokens.value, e.tokens_per_param, e.points,
+            e.title, e.a.value, e.a.low, e.a.high, e.params.value, e.params.low, e.params.high,
+            e.tokens_per_param.value, e.tokens_per_param.low, e.tokens_per_param.high,
         )
         for e in found.entries
     ]  # fmt: skip
@@ -52,6 +52,7 @@ def approaches_card(found: Approaches) -> Card:
         facts=(
             Fact("where and why they differ", found.disagreement),
             Fact("budget", f"{format_flops(found.flops)} FLOP, {reach}"),
+            Fact("each rests on", "; ".join(f"{e.title}: {e.points}" for e in found.entries)),
         ),
         table=Table(
             (
@@ -59,18 +60,17 @@ def approaches_card(found: Approaches) -> Card:
                 Column("a", format="number"),
                 Column(f"a {level} low", format="number"),
                 Column(f"a {level} high", format="number"),
-                Column("b", format="number"),
-                Column(found.size, "count", "count"),
-                Column(f"{found.size} {level} low", "count", "count"),
-                Column(f"{found.size} {level} high", "count", "count"),
-                Column("tokens", "count", "count"),
-                Column("tokens_per_param", "ratio", "number"),
-                Column("rests on"),
+                Column(found.size, format="count"),
+                Column(f"{found.size} {level} low", format="count"),
+                Column(f"{found.size} {level} high", format="count"),
+                Column("tokens_per_param", format="number"),
+                Column("ratio low", format="number"),
+                Column("ratio high", format="number"),
             ),
             tuple(rows),
         ),
         figure=_figure(found) if found.details else None,
-        caveats=(*caveats, *reach_caveats(found.extrapolation, "flops")),
+        caveats=(*caveats, *(reach_caveats(found.extrapolation, "flops") if rows else ())),
     )
 
 
@@ -91,10 +91,10 @@ def isoflop_card(found: IsoFlop) -> Card:
     ]
     left = f"; {counted(len(found.left_out), 'budget')} left out" if found.left_out else ""
     return Card(
-        title="IsoFLOP profiles",
+        title=f"IsoFLOP profiles, {_NAMES[found.method]}",
         conclusion=(
-            f"At {counted(len(found.vertices), 'budget')} the best {found.size} grows as "
-            f"C**{a.value:.3f} ({level} interval {a.low:.3f} to {a.high:.3f}){left}."
+            f"Through {counted(len(found.vertices), 'budget')} compute-optimal {found.size} grow "
+            f"as C**{a.value:.3f} ({level} interval {a.low:.3f} to {a.high:.3f}){left}."
         ),
         table=Table(
             (
@@ -133,8 +133,8 @@ def _conclusion(found: Approaches, level: str, reach: str) -> str:
         else f"{format_count(min(sizes))} to {format_count(max(sizes))}"
     )
     return (
-        f"The best {found.size} grows as C**a: {listed(said)}; at {format_flops(found.flops)} "
-        f"FLOP that is {span} ({level} intervals, {reach})."
+        f"Compute-optimal {found.size} grow as C**a: {listed(said)}; at "
+        f"{format_flops(found.flops)} FLOP that is {span} ({level} intervals, {reach})."
     )
 
 

@@ -6,7 +6,16 @@ from scalewise.plan.conventions import Convention, Conventions
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.formats import counted
 
+TITLE = "The exponent by counting convention"
 KAPLAN, HOFFMANN = 0.73, 0.50  # exponents of the two papers
+_LABELS = {
+    "nonembed": "Kaplan's",
+    "nonembed-attention": "Kaplan's + attention",
+    "head": "with head",
+    "head-attention": "with head + attention",
+    "total": "all params",
+    "given": "flops as given",
+}
 
 
 def conventions_card(found: Conventions) -> Card:
@@ -14,29 +23,31 @@ def conventions_card(found: Conventions) -> Card:
     level = f"{found.level:.0%}"
     rows: list[tuple[Cell, ...]] = [
         (
-            row.size, row.flops, row.a.value, row.a.low, row.a.high,
-            None if row.against == row.key else row.shift, row.budgets, row.reason,
+            _label(row), row.size, row.flops, row.a.value, row.a.low, row.a.high,
+            None if row.against == row.key else row.shift,
+            "" if row.against == row.key else _LABELS.get(row.against, row.against),
         )
         for row in found.rows
     ]  # fmt: skip
     return Card(
-        title="The exponent by counting convention",
+        title=TITLE,
         conclusion=_conclusion(found, level),
         facts=(
             Fact("what is compared", "the same runs, re-cut at constant compute as each counts it"),
             Fact("published", f"Kaplan et al. 2020 {KAPLAN:.2f}, Hoffmann et al. 2022 0.50"),
             Fact("rests on", f"{counted(found.sizes, 'size')}, {counted(found.runs, 'run')}"),
+            *(Fact(_label(row), row.reason) for row in found.rows),
         ),
         table=Table(
             (
+                Column("convention"),
                 Column("size counts"),
                 Column("compute counts"),
-                Column("a", format="number"),
-                Column(f"{level} low", format="number"),
-                Column(f"{level} high", format="number"),
-                Column("shift", format="number"),
-                Column("budgets", "count", "integer"),
-                Column("why"),
+                Column("a", format="loss"),
+                Column(f"{level} low", format="loss"),
+                Column(f"{level} high", format="loss"),
+                Column("shift", format="loss"),
+                Column("shift against"),
             ),
             tuple(rows),
         ),
@@ -51,6 +62,15 @@ def conventions_card(found: Conventions) -> Card:
     )
 
 
+def no_conventions_card(reason: str) -> Card:
+    """Why the exponent cannot be told under any convention, and which columns are absent."""
+    return Card(
+        title=TITLE,
+        conclusion=f"Why Kaplan and Chinchilla disagree cannot be seen on this table. {reason}",
+        table=Table((), ()),
+    )
+
+
 def _conclusion(found: Conventions, level: str) -> str:
     if len(found.rows) == 1:
         (only,) = found.rows
@@ -62,9 +82,13 @@ def _conclusion(found: Conventions, level: str) -> str:
     return (
         f"The same {counted(found.runs, 'run')} give an exponent from {low.a.value:.2f} "
         f"({_words(low)}; {level} interval {low.a.low:.2f} to {low.a.high:.2f}) to "
-        f"{high.a.value:.2f} ({_words(high)}; {high.a.low:.2f} to {high.a.high:.2f}): what is "
-        "counted decides how fast the best size seems to grow with compute."
+        f"{high.a.value:.2f} ({_words(high)}; {high.a.low:.2f} to {high.a.high:.2f}): counting "
+        f"alone moves it by {high.a.value - low.a.value:.2f}."
     )
+
+
+def _label(row: Convention) -> str:
+    return _LABELS.get(row.key, row.key)
 
 
 def _words(row: Convention) -> str:
@@ -73,10 +97,11 @@ def _words(row: Convention) -> str:
 
 def _figure(found: Conventions) -> FigureSpec:
     places = tuple(float(i) for i in range(len(found.rows)))
-    names = tuple(_words(row) for row in found.rows)
+    names = tuple(_label(row) for row in found.rows)
     values = tuple(row.a.value for row in found.rows)
     references = tuple(
-        Series(mark="line", x=(value, value), y=(-0.5, len(places) - 0.5), label=label,
+        Series(mark="line", x=(value, value), y=(-0.5, len(places) - 0.5),
+               label=f"{label} {value:.2f}",
                group=label, role="reference")
         for label, value in (("Kaplan", KAPLAN), ("Hoffmann", HOFFMANN))
     )  # fmt: skip

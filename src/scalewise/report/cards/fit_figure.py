@@ -9,7 +9,7 @@ import numpy as np
 
 from scalewise.fit.result import FitResult
 from scalewise.report.card import Axis, FigureSpec, Format, Panel, Series
-from scalewise.report.cards.prediction import quantity_unit
+from scalewise.report.cards.prediction import quantity_format, quantity_unit
 from scalewise.report.cards.shades import floats, shade, size_classes
 from scalewise.report.formats import percent
 from scalewise.runs.columns import COLUMNS
@@ -60,7 +60,8 @@ def quantity_axis(result: FitResult, prefix: str = "") -> Axis:
     """The axis of the predicted quantity."""
     quantity = result.law.quantity
     unit = quantity_unit(quantity)
-    return Axis(f"{prefix}{quantity}", unit, "log", "number")
+    form: Format = "count" if quantity_format(quantity) == "count" else "number"
+    return Axis(f"{prefix}{quantity}", unit, "log", form)
 
 
 def residual_panel(

@@ -12,7 +12,9 @@ from scalewise.fit.prediction import Prediction
 from scalewise.laws.law import QUANTITY_UNITS, Quantity
 from scalewise.report.card import Card, Cell, Column, Fact, Format, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
-from scalewise.report.formats import listed
+from scalewise.report.formats import cell, listed
+
+_BARE = ("error", "params", "tokens", "lr_peak")
 
 
 def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
@@ -41,19 +43,23 @@ def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
 
 
 def quantity_unit(quantity: Quantity) -> str:
-    """Unit to print after a value; an error is a bare share."""
-    return "" if quantity == "error" else QUANTITY_UNITS[quantity]
+    """Unit to print after a value, empty where the quantity's own name says it."""
+    return "" if quantity in _BARE else QUANTITY_UNITS[quantity]
 
 
 def quantity_format(quantity: Quantity) -> Format:
     """How a value of that quantity is written."""
-    return "count" if quantity == "critical_batch_tokens" else "loss"
+    if quantity == "lr_peak":
+        return "number"
+    return "loss" if quantity in ("loss", "error") else "count"
 
 
 def _interval_fact(prediction: Prediction, level: str) -> str:
     if np.all(np.asarray(prediction.low) >= np.asarray(prediction.high)):
         return "none: there are no runs behind these constants to take it from"
-    return f"{level}, for one newly trained model of the same recipe"
+    if prediction.quantity in ("loss", "error"):
+        return f"{level}, for one newly trained model of the same recipe"
+    return f"{level}, for one new optimum, found as those that were fitted"
 
 
 def input_format(name: str) -> Format:
@@ -73,10 +79,10 @@ def _conclusion(prediction: Prediction, given: Mapping[str, Any], unit: str, lev
     reach, column = farthest(prediction.extrapolation)
     tail = reach_sentence(reach, column, prediction.runs)
     named = prediction.quantity
-    count = quantity_format(named) == "count"
+    form = quantity_format(named)
 
-    def shown(number: float) -> str:
-        return format_count(number) if count else f"{number:.4f}"
+    def shown(value: float) -> str:
+        return cell(value, form)
 
     if np.ndim(prediction.value):
         values = np.asarray(prediction.value)

@@ -9,7 +9,7 @@ import numpy as np
 from scalewise.fit.result import FitResult
 from scalewise.report.card import Card, Cell, Column, FigureSpec, Table
 from scalewise.report.cards.fit_figure import column_axis, relative_residuals, residual_panel
-from scalewise.report.cards.prediction import input_format, quantity_unit
+from scalewise.report.cards.prediction import input_format, quantity_format, quantity_unit
 from scalewise.report.cards.shades import size_classes
 from scalewise.report.formats import counted, listed, percent
 from scalewise.runs.table import SIZES
@@ -93,11 +93,11 @@ def _ranks(values: Array) -> Array:
 
 def _table(result: FitResult, columns: dict[str, Array], misses: Array) -> Table:
     order = np.argsort(-np.abs(misses), kind="stable")[:_SHOWN]
-    unit = quantity_unit(result.law.quantity)
+    unit, form = quantity_unit(result.law.quantity), quantity_format(result.law.quantity)
     heads = [Column("point", format="integer")]
     heads += [Column(name, format=input_format(name)) for name in columns]
     heads += [
-        Column("measured", unit, "loss"), Column("predicted", unit, "loss"),
+        Column("measured", unit, form), Column("predicted", unit, form),
         Column("residual", format="signed-percent"),
     ]  # fmt: skip
     rows: list[tuple[Cell, ...]] = []

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.program import answer, run, runs_file
+
+FEW = ("--bootstrap", 30)
+
+
+def test_the_four_cards_are_printed(tmp_path: Path) -> None:
+    result = run("diagnose", runs_file(tmp_path), "--flops", "1e23", *FEW)
+    assert result.exit_code == 0, result.stderr
+    for title in ("Noise", "Profiles", "Influence", "Sensitivity"):
+        assert f"{title}\n===" in result.stdout
+    assert "matters most" in result.stdout
+
+
+def test_the_json_twin_holds_every_row(tmp_path: Path) -> None:
+    data = answer(
+        "diagnose", runs_file(tmp_path), "--params", "7B", "--tokens", "2T", *FEW, "--fix", "E=1.8"
+    )["data"]
+    assert data["target"]["asked"] == "loss"
+    assert data["answer"]["low"] < data["answer"]["value"] < data["answer"]["high"]
+    assert len(data["influence"]["sizes"]) == 5
+    assert len(data["influence"]["runs"]) == 20
+    assert {row["factor"] for row in data["sensitivity"]["variants"]} == {
+        "outlier rule", "objective", "delta", "law",
+    }  # fmt: skip
+    assert [p["name"] for p in data["profiles"]][1:] == ["A", "B", "alpha", "beta"]
+    assert set(data["noise"]["unknown"]) == {"run-to-run", "lack of fit", "evaluation"}
+
+
+def test_without_a_target_nothing_is_read(tmp_path: Path) -> None:
+    for half in ((), ("--params", "7B"), ("--tokens", "2T")):
+        result = run("diagnose", tmp_path / "absent.csv", *half)
+        assert result.exit_code == 2
+        assert "The answer that is in question is not given" in result.stderr
+
+
+def test_runs_that_do_not_determine_the_law_exit_with_4(tmp_path: Path) -> None:
+    path = runs_file(tmp_path, sizes=(1e7, 1e8))
+    result = run("diagnose", path, "--flops", "1e23", "--force", *FEW)
+    assert result.exit_code == 4
+    assert "do not determine every constant" in result.stderr
+
+
+def test_a_combination_of_laws_is_not_looked_into(tmp_path: Path) -> None:
+    result = run("diagnose", runs_file(tmp_path), "--law", "auto", "--flops", "1e23")
+    assert result.exit_code == 2
+    assert "A diagnosis looks into one law" in result.stderr
+
+
+def test_a_law_that_cannot_split_a_budget_says_so(tmp_path: Path) -> None:
+    path = runs_file(tmp_path, tokens=(1e10,))
+    result = run("diagnose", path, "--law", "power", "--flops", "1e23", *FEW)
+    assert result.exit_code == 2
+    assert "no trade-off between size and tokens" in result.stderr

@@ -40,6 +40,20 @@ def test_a_law_without_a_trade_off_has_no_frontier(tmp_path: Path) -> None:
     fit = fit_file(tmp_path, law="power-flops")
     whole = answer("report", fit, "--out", tmp_path / "page.html")
     assert "Loss against compute" not in whole["data"]["cards"]
+    assert "Contours of equal loss" not in whole["data"]["cards"]
+
+
+def test_a_page_on_a_fit_shows_the_compute_plane(tmp_path: Path) -> None:
+    whole = answer("report", fit_file(tmp_path), "--out", tmp_path / "page.html")
+    assert "Contours of equal loss" in whole["data"]["cards"]
+
+
+def test_a_page_on_runs_compares_the_approaches_that_they_allow(tmp_path: Path) -> None:
+    whole = answer("report", runs_file(tmp_path), "--out", tmp_path / "page.html")
+    titles = whole["data"]["cards"]
+    assert "Compute-optimal size by three approaches" in titles
+    # One count of parameters leaves no conventions to compare.
+    assert "The exponent by counting convention" not in titles
 
 
 def test_runs_that_carry_no_forecast_get_a_page_that_says_so_and_exit_4(tmp_path: Path) -> None:

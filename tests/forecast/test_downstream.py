@@ -136,6 +136,31 @@ def test_a_mean_leaves_out_runs_that_lack_one_of_its_tasks() -> None:
     assert result.tasks["m"].points == 14
 
 
+def test_losses_of_another_evaluation_set_are_noticed() -> None:
+    runs = pilots()
+    loss = fit("chinchilla", runs, bootstrap=0, objective="ls")
+    other = {**runs, "loss": runs["loss"] * 1.1}
+    (told,) = fit_tasks(loss, other, ["err_quiz"], bootstrap=0).tasks["err_quiz"].warnings
+    assert "All 15 runs that the law of loss was fitted to have another loss here" in told
+    assert told.endswith("is it another evaluation set?")
+    elsewhere = {**other, "params": runs["params"] * 2}
+    assert not fit_tasks(loss, elsewhere, ["err_quiz"], bootstrap=0).tasks["err_quiz"].warnings
+
+
+def test_error_may_be_fitted_to_checkpoints_as_well() -> None:
+    runs = pilots(is_final=[True] * 12 + [False] * 3)
+    finals = fit_tasks(published_fit("gadre2024-c4"), runs, ["err_quiz"], bootstrap=0)
+    both = fit_tasks(published_fit("gadre2024-c4"), runs, ["err_quiz"], rows="all", bootstrap=0)
+    assert (finals.tasks["err_quiz"].points, both.tasks["err_quiz"].points) == (12, 15)
+
+
+def test_a_standard_error_is_no_accuracy() -> None:
+    runs = pilots()
+    runs |= {"acc_quiz": 1 - runs["err_quiz"], "acc_quiz_stderr": 0.01 + 0 * runs["loss"]}
+    result = fit_tasks(published_fit("gadre2024-c4"), runs, {"all": "acc_*"}, bootstrap=0)
+    assert result.tasks["all"].provenance["error"] == "1 - accuracy in acc_quiz"
+
+
 def test_a_task_without_any_value_is_refused() -> None:
     runs = pilots(family=["a"] * 14 + ["b"])
     runs["err_quiz"] = [None] * 14 + [0.5]
@@ -182,12 +207,13 @@ def test_known_chance_holds_the_ceiling_of_the_sigmoid_and_says_why() -> None:
     law = result.tasks["err_quiz"]
     assert law.theta == pytest.approx({"eps": 0.75, "a": 0.6, "k": 2.0, "L0": 2.6}, rel=1e-3)
     assert law.fixed == ("eps",)
-    assert law.provenance["eps"] == "error of guessing, chance accuracy 0.25 as given"
+    assert law.provenance["eps"] == "held at 0.75, the error of guessing at chance accuracy 0.25"
 
 
 def test_known_chance_bounds_the_ceiling_of_the_exponential() -> None:
     law = chain(pilots(), bootstrap=0, chance={"err_quiz": 0.4}).tasks["err_quiz"]
     assert law.theta["eps"] == 0.6
+    assert law.provenance["eps"] == "at most 0.6, the error of guessing at chance accuracy 0.4"
     assert law.status is FitStatus.AT_BOUND
     free = chain(pilots(), bootstrap=0, chance={"err_quiz": 0.2}).tasks["err_quiz"]
     assert free.theta["eps"] == pytest.approx(0.75, rel=1e-4)

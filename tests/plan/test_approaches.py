@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from scalewise.core.errors import UsageError
+from scalewise.core.errors import LawError, UsageError
 from scalewise.fit.storage import published_fit
 from scalewise.plan.approaches import approaches
-from tests.plan.isoflop_runs import EXPONENT, best_size, isoflop_runs
+from scalewise.runs.read import read_runs
+from tests.plan.isoflop_runs import EXPONENT, best_size, curves, isoflop_runs
 
 
 def test_all_approaches_that_the_data_allow_run_and_the_rest_say_why_not() -> None:
@@ -46,3 +48,38 @@ def test_a_law_in_another_count_is_not_compared() -> None:
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="flops=0 is no compute budget"):
         approaches(isoflop_runs(), 0)
+
+
+def test_a_law_is_stated_in_the_count_that_is_optimised() -> None:
+    runs = read_runs(isoflop_runs().frame.rename({"params": "params_nonembed"}).drop("flops"))
+    found = approaches(runs, 1e22, size="params_nonembed", bootstrap=0)
+    assert found.entries[-1].title.endswith("(chinchilla@params_nonembed)")
+
+
+def test_curves_on_an_evaluation_of_their_own_are_used_and_that_is_said() -> None:
+    finals, checkpoints = isoflop_runs().frame, curves().frame
+    both = pl.concat(
+        [finals.with_columns(eval_set=pl.lit("full")),
+         checkpoints.with_columns(eval_set=pl.lit("part"))], how="diagonal_relaxed"
+    )  # fmt: skip
+    found = approaches(read_runs(both.filter(pl.col("loss") < 20)), 1e22, bootstrap=0)
+    envelope = found.entries[0]
+    assert envelope.key == "envelope"
+    assert any("the curves are those of 'part'" in note for note in envelope.notes)
+
+
+def test_a_law_that_is_none_is_refused_before_anything_runs() -> None:
+    with pytest.raises(LawError, match="Did you mean 'chinchilla'"):
+        approaches(isoflop_runs(), 1e22, law="chinchila", bootstrap=0)
+
+
+def test_a_level_that_is_no_probability_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"level=1\.5 is not a probability"):
+        approaches(isoflop_runs(), 1e22, level=1.5)
+
+
+def test_the_ratio_at_the_budget_has_the_interval_of_both_counts() -> None:
+    law = approaches(isoflop_runs(noise=0.002), 1e23, bootstrap=20).entries[-1]
+    ratio = law.tokens_per_param
+    assert ratio.low < ratio.value < ratio.high
+    assert ratio.low == pytest.approx(law.tokens.low / law.params.high)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.plan.conventions import conventions
 from scalewise.plan.embedding_slope import local_exponent, observed_exponent
+from scalewise.runs.read import read_runs
 from tests.plan.isoflop_runs import EXPONENT, isoflop_runs, shaped
 
 
@@ -29,8 +31,6 @@ def test_the_shift_is_against_the_convention_that_counts_one_thing_less() -> Non
 
 def test_columns_that_are_missing_are_named() -> None:
     bare = shaped().frame.drop("vocab_size", "n_layer")
-    from scalewise.runs.read import read_runs
-
     found = conventions(read_runs(bare), bootstrap=0)
     assert [row.key for row in found.rows] == ["nonembed", "total"]
     assert "the output head needs vocab_size and d_model" in found.missing
@@ -40,6 +40,38 @@ def test_columns_that_are_missing_are_named() -> None:
 def test_one_token_count_for_each_size_is_not_enough() -> None:
     with pytest.raises(UnfitDataError, match="0 sizes have two token counts or more"):
         conventions(isoflop_runs())
+
+
+def test_what_is_missing_is_named_where_no_convention_can_be_told() -> None:
+    text = r"Kaplan's count needs params_nonembed\. The attention term needs n_layer"
+    with pytest.raises(UnfitDataError, match=text):
+        conventions(isoflop_runs())
+
+
+def test_sizes_that_share_no_compute_are_refused() -> None:
+    rows = [
+        {"params": size, "tokens": size * ratio, "loss": 3.0 - 0.1 * i}
+        for i, size in enumerate(10.0 ** np.arange(6, 12))
+        for ratio in (10, 12)
+    ]
+    with pytest.raises(UnfitDataError, match="0 of 12 budgets bracket their lowest loss"):
+        conventions(read_runs(rows))
+
+
+def test_checkpoints_are_used_where_finished_runs_are_too_few() -> None:
+    frame = shaped().frame.with_columns(
+        run_id=pl.col("params").cast(pl.Utf8),
+        is_final=pl.col("tokens") == pl.col("tokens").max().over("params"),
+    )
+    found = conventions(read_runs(frame), bootstrap=0)
+    assert "Read off checkpoints" in found.warnings[0]
+    with pytest.raises(UnfitDataError, match="0 sizes have two token counts or more"):
+        conventions(read_runs(frame), rows="finals", bootstrap=0)
+
+
+def test_a_level_that_is_no_probability_is_refused() -> None:
+    with pytest.raises(UsageError, match="level=0 is not a probability"):
+        conventions(shaped(), level=0)
 
 
 @pytest.mark.parametrize(

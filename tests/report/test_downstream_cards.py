@@ -70,6 +70,11 @@ def test_the_tasks_are_told_with_law_range_and_source() -> None:
     assert len(card.figure.panels[0].series) == 4
 
 
+def test_one_task_alone_is_told_without_a_range() -> None:
+    card = tasks_card(replace(RESULT, tasks={"err_quiz": RESULT.tasks["err_quiz"]}))
+    assert "around the law, which rests on 15 runs." in card.conclusion
+
+
 def test_doubts_about_a_task_reach_the_card() -> None:
     law = replace(RESULT.tasks["err_quiz"], warnings=("Shaky.",))
     card = tasks_card(replace(RESULT, tasks={"err_quiz": law}))

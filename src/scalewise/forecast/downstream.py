@@ -108,11 +108,32 @@ def fit_tasks(
     table = read_runs(runs, where=where)
     table = table.finals() if rows == "finals" else table
     fitted = dict(result.tasks)
+    differing = _other_losses(result, table)
     for task in tasks_of(table, tasks, chance):
-        fitted[task.name] = _fit_task(
+        found = _fit_task(
             table, task, law, dict(bounds or {}), rows=rows, bootstrap=bootstrap, seed=seed
         )
+        fitted[task.name] = replace(found, warnings=(*found.warnings, *differing))
     return replace(result, tasks=fitted)
+
+
+def _other_losses(result: FitResult, table: RunTable) -> tuple[str, ...]:
+    """A warning where runs that both laws use have other losses here: another evaluation set."""
+    columns = result.law.columns
+    if not result.points or not all(table.has(name) for name in (*columns, "loss")):
+        return ()
+    here: dict[tuple[float, ...], list[float]] = {}
+    for *place, loss in zip(*(table.column(name) for name in (*columns, "loss")), strict=True):
+        here.setdefault(tuple(place), []).append(loss)
+    places = zip(*(result.inputs[symbol] for symbol in result.law.variables), strict=True)
+    shared = [(x, here[at]) for at, x in zip(places, result.observed, strict=True) if at in here]
+    if not shared or any(np.isclose(x, losses, rtol=1e-6).any() for x, losses in shared):
+        return ()
+    x, losses = shared[0]
+    return (
+        f"All {len(shared)} runs that the law of loss was fitted to have another loss here, such "
+        f"as {losses[0]:.4f} instead of {x:.4f}: is it another evaluation set?",
+    )
 
 
 def _require_error_law(law: Law) -> None:
@@ -142,12 +163,16 @@ def _fit_task(
     provenance = {"error": task.source}
     if task.chance is not None and CEILING in law.constant_names:
         ceiling = 1.0 - task.chance
-        if law.key == "error-sigmoid":
+        is_held = law.key == "error-sigmoid"
+        if is_held:
             fixed[CEILING] = ceiling
-            provenance[CEILING] = f"error of guessing, chance accuracy {task.chance:g} as given"
         else:
             low, high = bounds.get(CEILING, (0.0, ceiling))
             bounds[CEILING] = (low, min(high, ceiling))
+        provenance[CEILING] = (
+            f"{'held at' if is_held else 'at most'} {ceiling:g}, the error of guessing at chance "
+            f"accuracy {task.chance:g}"
+        )
     found = fit_law(
         law, measured, rows=rows, bounds=bounds, fixed=fixed, bootstrap=bootstrap, seed=seed
     )

@@ -25,6 +25,7 @@ Tasks = Sequence[str] | Mapping[str, str | Sequence[str]]
 CLEAR_GAIN = 0.10
 _ERROR = re.compile(r"(?:^|[^a-z])err(?:or)?(?:[^a-z]|$)")
 _ACCURACY = re.compile(r"(?:^|[^a-z])acc(?:uracy)?(?:[^a-z]|$)")
+_SPREAD = re.compile(r"std|(?:^|[^a-z])(?:se|ci)(?:[^a-z]|$)")  # acc_stderr is no accuracy
 _PREFIX = re.compile(r"^(?:err(?:or)?|acc(?:uracy)?)[^a-z0-9]+")
 
 
@@ -96,7 +97,7 @@ def columns_of(table: RunTable, words: Sequence[str]) -> tuple[str, ...]:
         elif "*" in word:
             matches = [column for column in able if fnmatchcase(column, word)]
         else:
-            matches = [column for column in able if _PREFIX.sub("", column.casefold()) == word]
+            matches = [column for column in able if _stem(column) == word.casefold()]
         if not matches or ("*" not in word and len(matches) > 1):
             raise _no_column(word, matches, able)
         found += matches
@@ -114,8 +115,7 @@ def _no_column(word: str, matches: Sequence[str], able: Sequence[str]) -> RunDat
         return RunDataError(
             f"Task {word!r} could be {listed(matches)}.", hint="Give the name of the column."
         )
-    short = {_PREFIX.sub("", column.casefold()): column for column in able}
-    near = nearest(word, [*able, *short])
+    near = nearest(word, [*able, *map(_stem, able)])
     there = f"Columns of error or accuracy: {listed(able)}." if able else "The table has none."
     return RunDataError(f"There is no column for task {word!r}.", hint=f"{near}{there}")
 
@@ -153,12 +153,18 @@ def _errors(table: RunTable, column: str) -> Array:
     return 1.0 - values if _is_accuracy(column) else values
 
 
+def _stem(column: str) -> str:
+    return _PREFIX.sub("", column.casefold())
+
+
 def _is_error(column: str) -> bool:
-    return bool(_ERROR.search(column.casefold()))
+    name = column.casefold()
+    return bool(_ERROR.search(name)) and not _SPREAD.search(name)
 
 
 def _is_accuracy(column: str) -> bool:
-    return not _is_error(column) and bool(_ACCURACY.search(column.casefold()))
+    name = column.casefold()
+    return bool(_ACCURACY.search(name)) and not (_ERROR.search(name) or _SPREAD.search(name))
 
 
 def gains_over_chance(

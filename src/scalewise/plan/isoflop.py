@@ -159,7 +159,7 @@ def from_profiles(
     """Approach 2 on profiles that are at hand, one per budget."""
     wide = [p for p in profiles if p.sizes >= FEWEST_SIZES]
     shape = shape_of(wide, method)
-    estimate = vertices(wide, method, shape)[0]
+    estimate = vertices(wide, method, shape)[0] if wide else ()
     kept = [(p, x) for p, x in zip(wide, estimate, strict=True) if np.isfinite(x)]
     gone = tuple(
         LeftOut(float(np.exp(p.log_flops)), len(p.x), why_none(p, method, shape))

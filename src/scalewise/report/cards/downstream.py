@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.fit.result import FitResult, FitStatus
-from scalewise.forecast.downstream import ErrorForecast, task_warnings
+from scalewise.forecast.downstream import CEILING, ErrorForecast, task_warnings
 from scalewise.forecast.downstream_backtest import DownstreamBacktest, cancelling_sentence
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
@@ -55,10 +55,14 @@ def _tasks_conclusion(result: FitResult) -> str:
     more = len(result.tasks) - _DRAWN
     tail = f" and {counted(more, 'more task')}" if more > 0 else ""
     runs = min(law.runs for law in result.tasks.values())
-    return (
-        f"Error by measured loss in {names}{tail}: runs scatter by {number(min(scatter), 2)} to "
-        f"{number(max(scatter), 2)} around the laws, which rest on {counted(runs, 'run')} or more."
-    )
+    if len(scatter) == 1:
+        around = f"{number(scatter[0], 2)} around the law, which rests on {counted(runs, 'run')}"
+    else:
+        around = (
+            f"{number(min(scatter), 2)} to {number(max(scatter), 2)} around the laws, which rest "
+            f"on {counted(runs, 'run')} or more"
+        )
+    return f"Error by measured loss in {names}{tail}: runs scatter by {around}."
 
 
 def _constants(law: FitResult) -> str:
@@ -68,8 +72,8 @@ def _constants(law: FitResult) -> str:
 
 
 def _source(law: FitResult) -> str:
-    ceiling = law.provenance.get("eps")
-    held = f"; eps held at {number(law.theta['eps'], 4)}: {ceiling}" if ceiling else ""
+    ceiling = law.provenance.get(CEILING)
+    held = f"; {CEILING} {ceiling}" if ceiling else ""
     return clean(law.provenance.get("error", law.source), 300) + held
 
 

@@ -29,6 +29,7 @@ _MET = 1e-4  # coordinates this close have met
 PROJECTED = 5  # steps in the nonlinear constants alone that a search begins with
 ON_THE_WAY = 1e-2  # relative decrease at which a stage of the descent hands over to the next
 SMOOTHED = 1e-7  # the delta that stands for 0 until the exact end of a lad fit
+SMOOTHED_WARM = 1e-5  # the same for resamples, which need no exact end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +250,7 @@ def descend(
     would leave the steps nothing but the slowly converging majoriser. ``warm`` starts are near
     their optimum already and skip the first stages.
     """
-    target = space.objective.delta or SMOOTHED
+    target = space.objective.delta or (SMOOTHED_WARM if warm else SMOOTHED)
     with np.errstate(all="ignore"):
         residuals, _ = space.residuals(q, np.broadcast_to(observed, (len(q), observed.shape[-1])))
         typical = np.nanmedian(np.abs(residuals))

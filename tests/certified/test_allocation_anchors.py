@@ -14,6 +14,9 @@ from scalewise.laws.catalogue import published_named
 from scalewise.plan.allocate import allocate, frontier
 from scalewise.plan.data_constrained import allocate_repeated, worth_of_epochs
 from scalewise.plan.inference import inference_optimum
+from scalewise.plan.isoflop import isoflop
+from scalewise.runs.read import read_runs
+from tests.shared_data import shared_table
 
 GOPHER = 5.76e23
 
@@ -200,3 +203,19 @@ def test_the_worked_example_of_the_geometric_series() -> None:
     exact = sum(0.75**k for k in range(5))
     assert exact == pytest.approx(3.05078, abs=5e-6)
     assert worth_of_epochs(5, 3.0) == pytest.approx(3.20921, abs=5e-6)
+
+
+# Approach 2 on the digitised runs ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "exponent"),
+    [({"tolerance": 0.02}, 0.43), ({"tolerance": 0.06}, 0.503), ({"window": 4.0}, 0.5135)],
+)
+def test_approach_2_moves_with_its_choices_as_printed(
+    settings: dict[str, float], exponent: float
+) -> None:
+    runs = read_runs(shared_table("chinchilla_epoch/points.parquet"))
+    budgets = [6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21]
+    found = isoflop(runs, budgets=budgets, bootstrap=0, **settings)  # type: ignore[arg-type]
+    assert found.params.exponent.value == pytest.approx(exponent, abs=1e-3)

@@ -83,3 +83,13 @@ def test_the_ratio_at_the_budget_has_the_interval_of_both_counts() -> None:
     ratio = law.tokens_per_param
     assert ratio.low < ratio.value < ratio.high
     assert ratio.low == pytest.approx(law.tokens.low / law.params.high)
+
+
+def test_another_rule_of_flops_is_a_reason_to_disagree() -> None:
+    frame = isoflop_runs(noise=0.002).frame
+    dearer = read_runs(frame.with_columns(flops=1.4 * pl.col("flops")))
+    found = approaches(dearer, 1e23, bootstrap=20)
+    note = "The law is minimised under C = 6 N D; the table's flops are 1.4 times that"
+    assert any(note in told for told in found.entries[-1].notes)
+    plain = approaches(read_runs(frame), 1e23, bootstrap=20).entries[-1]
+    assert not any("minimised under" in told for told in plain.notes)

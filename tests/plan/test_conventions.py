@@ -8,6 +8,7 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.plan.conventions import conventions
 from scalewise.plan.embedding_slope import local_exponent, observed_exponent
 from scalewise.runs.read import read_runs
+from scalewise.runs.table import RunTable
 from tests.plan.isoflop_runs import EXPONENT, isoflop_runs, shaped
 
 
@@ -22,11 +23,24 @@ def test_the_same_runs_give_a_steeper_exponent_without_embeddings() -> None:
 def test_the_shift_is_against_the_convention_that_counts_one_thing_less() -> None:
     found = conventions(shaped(), bootstrap=0)
     rows = {row.key: row for row in found.rows}
-    assert rows["nonembed"].shift == 0.0
+    assert rows["nonembed"].shift.value == 0.0
     assert rows["head-attention"].against == "head"
-    assert rows["head-attention"].shift == pytest.approx(
+    assert rows["head-attention"].shift.value == pytest.approx(
         rows["head-attention"].a.value - rows["head"].a.value
     )
+
+
+def test_the_shift_is_surer_than_the_exponents_because_the_runs_are_the_same() -> None:
+    rows = {row.key: row for row in conventions(noisy(shaped()), bootstrap=60).rows}
+    assert rows["head"].shift.high < 0
+    finer = rows["head-attention"]
+    assert finer.shift.low < finer.shift.value < finer.shift.high
+    assert finer.shift.high - finer.shift.low < 0.7 * (finer.a.high - finer.a.low)
+
+
+def noisy(runs: RunTable) -> RunTable:
+    noise = np.exp(0.003 * np.random.default_rng(0).normal(size=len(runs)))
+    return read_runs(runs.frame.with_columns(loss=pl.col("loss") * pl.Series(noise)))
 
 
 def test_columns_that_are_missing_are_named() -> None:
@@ -54,7 +68,7 @@ def test_sizes_that_share_no_compute_are_refused() -> None:
         for i, size in enumerate(10.0 ** np.arange(6, 12))
         for ratio in (10, 12)
     ]
-    with pytest.raises(UnfitDataError, match="0 of 12 budgets bracket their lowest loss"):
+    with pytest.raises(UnfitDataError, match="no compute that 4 of the 6 sizes were all"):
         conventions(read_runs(rows))
 
 

@@ -160,7 +160,7 @@ def conventions_data(found: Conventions) -> dict[str, Any]:
                 "size": row.size,
                 "flops": row.flops,
                 "a": interval_data(row.a),
-                "shift": row.shift,
+                "shift": interval_data(row.shift),
                 "against": row.against,
                 "budgets": row.budgets,
                 "left_out": row.left_out,

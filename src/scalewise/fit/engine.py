@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from scalewise.fit.objective import objective_named
 from scalewise.fit.points import Points, Rows, points_of
 from scalewise.fit.priors import Prior, penalty_of, pinned
 from scalewise.fit.result import FitResult, FitStatus
-from scalewise.fit.search import LARGE, THOROUGH, Effort, Optimum, search
+from scalewise.fit.search import LARGE, THOROUGH, Effort, Optimum, Problem, search_all
 from scalewise.fit.space import Space, space_of
 from scalewise.fit.uncertainty import Resampling, asymptotic, refitted, robust_scale
 from scalewise.laws.catalogue import law_from
@@ -27,6 +27,7 @@ _DEPENDENT = 1e-7  # a direction this much weaker than the strongest is not in t
 _FEW_SIZES = 3
 # Resamples times points that are refitted; with more, the normal approximation is as good.
 _REFITTED = 20_000_000
+_TOGETHER = 64  # tables searched side by side: more would only take memory
 _CONFLICT = 2.5  # standard deviations between data and prior that a reader is told of
 
 
@@ -59,52 +60,123 @@ def fit(
     Raises UnfitDataError when there are fewer points than constants; a fit that is not
     identified or not converged comes back with that status, see ``FitResult.required``.
     """
+    (result,) = fit_many(
+        law,
+        [runs],
+        objective=objective,
+        delta=delta,
+        bounds=bounds,
+        fixed=fixed,
+        priors=priors,
+        weights=weights,
+        rows=rows,
+        bootstrap=bootstrap,
+        resampling=resampling,
+        seed=seed,
+        effort=effort,
+    )
+    return result
+
+
+def fit_many(
+    law: Law | str,
+    tables: Sequence[object],
+    *,
+    objective: str | None = None,
+    delta: float | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, float | str] | None = None,
+    priors: Mapping[str, Prior] | None = None,
+    weights: str | Array | None = None,
+    rows: Rows = "finals",
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    resampling: Resampling = "refit",
+    seed: int = 0,
+    effort: Effort = THOROUGH,
+) -> list[FitResult]:
+    """Fit one law to each of many tables of runs, searched side by side; as ``fit`` otherwise.
+
+    The search takes every step for all tables at once, which for small tables is several times
+    quicker than one after the other.
+    """
     law = law_from(law) if isinstance(law, str) else law
     if bootstrap < 0:
         raise UsageError(f"bootstrap={bootstrap} is negative.", hint="Give 0 or more resamples.")
     goal = objective_named(objective or law.default_objective, delta)
-    points = points_of(law, runs, weights=weights, rows=rows)
-    count = len(points)
-    if count > LARGE:
-        points = points.merged()
     values, provenance = pinned(law, fixed)
-    space = space_of(law, points, goal, bounds=bounds or {}, fixed=values)
-    free = int(space.free.sum()) - len(priors or {})
+    provenance |= {name: f"prior {prior}" for name, prior in (priors or {}).items()}
+    parts = []
+    for runs in tables:
+        every = points_of(law, runs, weights=weights, rows=rows)
+        points = every.merged() if len(every) > LARGE else every
+        space = space_of(law, points, goal, bounds=bounds or {}, fixed=values)
+        _require_enough(space, points, len(priors or {}))
+        parts.append(_Part(points, len(every), space, goal.observed(points.observed)))
+    found = []
+    for begin in range(0, len(parts), _TOGETHER):
+        together = parts[begin : begin + _TOGETHER]
+        with np.errstate(all="ignore"):
+            optima = search_all([part.problem for part in together], effort)
+            if priors:
+                together = [
+                    _with_priors(part, optimum, priors)
+                    for part, optimum in zip(together, optima, strict=True)
+                ]
+                optima = [search_all([part.problem], effort)[0] for part in together]
+            for part, optimum in zip(together, optima, strict=True):
+                result = _result(
+                    part.space, part.points, optimum, part.observed, bootstrap=bootstrap,
+                    resampling=resampling, seed=seed,
+                )  # fmt: skip
+                told = (*result.warnings, *part.warnings)
+                found.append(replace(result, provenance=provenance, warnings=told))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One table as it is searched; ``rows`` is how many rows its points come from."""
+
+    points: Points
+    rows: int
+    space: Space
+    observed: Array
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> Problem:
+        return Problem(self.space, self.observed, self.points.weights)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if self.rows == len(self.points):
+            return self.conflicts
+        count = len(self.points)
+        repeated = f"{self.rows:,} rows repeat {count:,} points, which count so many times."
+        return (repeated, *self.conflicts)
+
+
+def _require_enough(space: Space, points: Points, priors: int) -> None:
+    free = int(space.free.sum()) - priors
     if len(points) < max(free, 1):
         raise UnfitDataError(
-            f"Law {law.key!r} has {free} free constants and there are {len(points)} points.",
+            f"Law {space.law.key!r} has {free} free constants and there are {len(points)} points.",
             hint="Add runs, fix constants, or choose a law with fewer constants.",
         )
-    observed = goal.observed(points.observed)
-    with np.errstate(all="ignore"):
-        optimum = search(space, observed, points.weights, effort)
-        conflicts: tuple[str, ...] = ()
-        if priors:
-            space, conflicts = _with_priors(space, points, optimum, observed, priors)
-            provenance |= {name: f"prior {prior}" for name, prior in priors.items()}
-            optimum = search(space, observed, points.weights, effort)
-        result = _result(
-            space, points, optimum, observed, bootstrap=bootstrap, resampling=resampling, seed=seed
-        )
-    if count > len(points):
-        repeated = f"{count:,} rows repeat {len(points):,} points, which count so many times."
-        conflicts = (repeated, *conflicts)
-    return replace(result, provenance=provenance, warnings=(*result.warnings, *conflicts))
 
 
-def _with_priors(
-    space: Space, points: Points, optimum: Optimum, observed: Array, priors: Mapping[str, Prior]
-) -> tuple[Space, tuple[str, ...]]:
-    """The space with priors, weighed by the noise around the fit without them.
+def _with_priors(part: _Part, optimum: Optimum, priors: Mapping[str, Prior]) -> _Part:
+    """The table with priors, weighed by the noise around the fit without them.
 
-    Also what the data say against them.
+    What the data say against them is told.
     """
+    space, points = part.space, part.points
     held = [n for n, free in zip(space.names, space.free, strict=True) if n in priors and not free]
     if held:
         raise UsageError(f"{held[0]} is fixed and has a prior.", hint="Give it one of the two.")
-    residuals, _ = space.residuals(optimum.q[None], observed[None])
+    residuals, _ = space.residuals(optimum.q[None], part.observed[None])
     sigma = robust_scale(residuals[0], int(space.free.sum()))
-    known = information(space, optimum.q, observed, points.weights, points.cluster)
+    known = information(space, optimum.q, part.observed, points.weights, points.cluster)
     space = replace(space, penalty=penalty_of(space.law, priors, sigma, len(points) / points.runs))
     surprise, slope = space.surprise(optimum.q[None])
     conflicts = []
@@ -116,7 +188,7 @@ def _with_priors(
                 f"The data alone give {name} = {value:.4g}, {deviations:.1f} standard deviations "
                 f"from its prior, {priors[name]}."
             )
-    return space, tuple(conflicts)
+    return replace(part, space=space, conflicts=tuple(conflicts))
 
 
 def _result(

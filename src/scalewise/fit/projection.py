@@ -53,7 +53,7 @@ def with_linear_constants(
         if space.logged[i]:
             typical = np.mean(np.abs(rows[k]), axis=1)
             found = np.log(np.maximum(found, floor / np.maximum(typical, 1e-300)))
-        q[:, i] = np.clip(found, space.low[i], space.high[i])
+        q[:, i] = np.clip(found, space.low[..., i], space.high[..., i])
     return q, np.sum(wanted * wanted, axis=1) - gain
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from scalewise.fit.lad import vertex
 from scalewise.fit.projection import linear_constants
 from scalewise.fit.solver import RELATIVE_DECREASE, Minimum, minimise
-from scalewise.fit.space import Space
+from scalewise.fit.space import Space, joined, padded
 from scalewise.fit.starts import starts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -88,14 +88,43 @@ THOROUGH = Effort(
 QUICK = Effort(screened=96, refined=4, tolerance=1e-6, max_iterations=60, follows_valleys=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is searched: a space, the observations on the scale of its residuals, the weights."""
+
+    space: Space
+    observed: Array
+    weights: Array
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    def sample(self) -> Problem:
+        """At most ``LARGE`` of the points, spread evenly."""
+        if len(self) <= LARGE:
+            return self
+        few = np.linspace(0, len(self) - 1, LARGE).astype(int)
+        return Problem(self.space.at(few), self.observed[few], self.weights[few])
+
+
 def search(space: Space, observed: Array, weights: Array, effort: Effort = THOROUGH) -> Optimum:
     """Find the global optimum; ``observed`` is on the scale of the residuals."""
-    large = len(observed) > LARGE
-    few = np.linspace(0, len(observed) - 1, LARGE).astype(int) if large else slice(None)
-    sample = space.at(few) if large else space
-    found, member, screened = _minima(sample, observed[few], weights[few], effort)
-    if large:
-        found, member = _on_every_point(space, found, member, observed, weights, effort)
+    return search_all([Problem(space, observed, weights)], effort)[0]
+
+
+def search_all(problems: Sequence[Problem], effort: Effort = THOROUGH) -> list[Optimum]:
+    """The global optimum of each of many data sets under one law, descended side by side."""
+    samples = [problem.sample() for problem in problems]
+    optima = []
+    for problem, (found, member, screened) in zip(problems, _minima(samples, effort), strict=True):
+        if len(problem) > LARGE:
+            found, member = _on_every_point(problem, found, member, effort)
+        optima.append(_optimum(problem, found, member, screened))
+    return optima
+
+
+def _optimum(problem: Problem, found: Minimum, member: Array, screened: int) -> Optimum:
+    space, observed, weights = problem.space, problem.observed, problem.weights
     best = _plainest(found)
     q, exact = found.q[best], False
     if space.objective.delta == 0 and space.penalty is None:
@@ -117,57 +146,105 @@ def search(space: Space, observed: Array, weights: Array, effort: Effort = THORO
     )
 
 
-def _minima(
-    space: Space, observed: Array, weights: Array, effort: Effort
-) -> tuple[Minimum, Array, int]:
-    """The minima that the starts lead to, which of them each start ended in, and how many were."""
-    begin, screened = starts(
-        space, observed, weights, screened=effort.screened, refined=effort.refined
-    )
-    if effort.follows_valleys and len(observed) <= FEW_POINTS:
-        begin, share = _leaving_one_out(begin, weights)
-    else:
-        share = weights
-    with np.errstate(all="ignore"):
-        rough = minimise(
-            space,
-            begin,
-            observed,
-            share,
-            delta=np.inf,
-            max_iterations=40,
-            tolerance=1e-6,
-            projected=PROJECTED if len(linear_constants(space)) else 0,
+def _minima(problems: Sequence[Problem], effort: Effort) -> list[tuple[Minimum, Array, int]]:
+    """Per problem: the minima that its starts lead to, where each start ended, how many were."""
+    begin, share, screened = [], [], []
+    for p in problems:
+        first, count = starts(
+            p.space, p.observed, p.weights, screened=effort.screened, refined=effort.refined
         )
-    distinct, member = _distinct(rough.q, rough.objective)
-    found = descend(
-        space,
-        distinct,
-        observed,
-        weights,
-        tolerance=effort.tolerance,
-        max_iterations=effort.max_iterations,
-    )
-    along = found.q[:0]
+        weights = np.broadcast_to(p.weights, (len(first), len(p)))
+        if effort.follows_valleys and len(p) <= FEW_POINTS:
+            first, weights = _leaving_one_out(first, p.weights)
+        begin.append(first)
+        share.append(weights)
+        screened.append(count)
+    linear = len(linear_constants(problems[0].space)) > 0
+    rough = _side_by_side(
+        problems, begin, share, delta=np.inf, max_iterations=40, tolerance=1e-6,
+        projected=PROJECTED if linear else 0,
+    )  # fmt: skip
+    parts = [_distinct(r.q, r.objective) for r in rough]
+    found = _staged(problems, [q for q, _ in parts], effort)
+    members = [member for _, member in parts]
     if effort.follows_valleys:
-        along = _along_the_valley(space, found, observed, weights)
-    if len(along):
-        target = space.objective.delta or SMOOTHED
-        more = minimise(space, along, observed, weights, delta=target, tolerance=effort.tolerance)
-        member = np.concatenate([member, len(found.q) + np.arange(len(along))])
-        found = found.joined(more)
-    return found, member, screened
+        along = [
+            _along_the_valley(p.space, f, p.observed, p.weights)
+            for p, f in zip(problems, found, strict=True)
+        ]
+        more = _side_by_side(
+            problems, along, None, delta=problems[0].space.objective.delta or SMOOTHED,
+            tolerance=effort.tolerance,
+        )  # fmt: skip
+        members = [
+            np.concatenate([m, len(f.q) + np.arange(len(a.q))])
+            for m, f, a in zip(members, found, more, strict=True)
+        ]
+        found = [f.joined(a) for f, a in zip(found, more, strict=True)]
+    return list(zip(found, members, screened, strict=True))
+
+
+def _side_by_side(
+    problems: Sequence[Problem], begin: Sequence[Array], share: Sequence[Array] | None, **how: Any
+) -> list[Minimum]:
+    """Minimise every problem from all of its starts, all in one go.
+
+    ``share`` are weights by start, else those of the problems.
+    """
+    rows = _Rows(problems, begin, share)
+    if not len(rows.q):
+        return [Minimum(q, np.empty(0), np.empty(0, dtype=bool)) for q in begin]
+    with np.errstate(all="ignore"):
+        return rows.apart(minimise(rows.space, rows.q, rows.observed, rows.weights, **how))
+
+
+def _staged(problems: Sequence[Problem], begin: Sequence[Array], effort: Effort) -> list[Minimum]:
+    rows = _Rows(problems, begin, None)
+    return rows.apart(
+        descend(
+            rows.space,
+            rows.q,
+            rows.observed,
+            rows.weights,
+            tolerance=effort.tolerance,
+            max_iterations=effort.max_iterations,
+        )
+    )
+
+
+class _Rows:
+    """The starts of several problems as the rows of one."""
+
+    def __init__(
+        self, problems: Sequence[Problem], begin: Sequence[Array], share: Sequence[Array] | None
+    ) -> None:
+        self.counts = [len(q) for q in begin]
+        owner = np.repeat(np.arange(len(problems)), self.counts)
+        self.q = np.concatenate(begin)
+        self.space = joined([p.space for p in problems], owner)
+        self.observed = padded([p.observed for p in problems])[owner]
+        self.weights = padded([p.weights for p in problems], fill=0.0)[owner]
+        if share is not None:
+            every = [row for rows in share for row in rows]
+            self.weights = padded(every, fill=0.0)
+
+    def apart(self, found: Minimum) -> list[Minimum]:
+        """The minima of each problem."""
+        ends = np.cumsum(self.counts)[:-1]
+        columns = (np.split(c, ends) for c in (found.q, found.objective, found.converged))
+        return [Minimum(*parts) for parts in zip(*columns, strict=True)]
 
 
 def _on_every_point(
-    space: Space, found: Minimum, member: Array, observed: Array, weights: Array, effort: Effort
+    problem: Problem, found: Minimum, member: Array, effort: Effort
 ) -> tuple[Minimum, Array]:
     """The best minima of a sample, descended again on all points, and who belongs to which."""
     distinct, again = _distinct(found.q, found.objective)
     kept = min(len(distinct), CARRIED)  # they come best first
     every = descend(
-        space, distinct[:kept], observed, weights, tolerance=effort.tolerance, warm=True
-    )
+        problem.space, distinct[:kept], problem.observed, problem.weights,
+        tolerance=effort.tolerance, warm=True,
+    )  # fmt: skip
     member = again[member]
     return every, np.where(member < kept, member, NOT_FOLLOWED)
 

@@ -9,7 +9,7 @@ matrices change with the coordinates as the problem does, so the path does not d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -97,11 +97,6 @@ class _State:
         self.q = np.clip(q, space.low, space.high)
         self.observed, self.weights = observed, weights
         self.residuals, self.jacobian = space.residuals(self.q, observed)
-        self.believed = (
-            None
-            if space.penalty is None
-            else np.broadcast_to(space.penalty.mean, (len(q), len(space.penalty.names)))
-        )
         self.value = self._objective(self.q, self.residuals)
         # Least squares need little damping: their exact curvature is the majoriser's.
         self.damping = np.full(len(q), 0.1 if np.isinf(delta) else 1.0)
@@ -112,21 +107,13 @@ class _State:
             "q", "observed", "weights", "residuals", "jacobian", "value", "damping", "rejections",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name)[rows])
-        if self.believed is not None:
-            self.believed = self.believed[rows]
-
-    def _surprise(self, q: Array) -> tuple[Array, Array, float]:
-        """What priors say against ``q``, and how much a chi-squared of it weighs here."""
-        penalty = self.space.penalty
-        assert penalty is not None and self.believed is not None  # noqa: S101, PT018 - see callers
-        own = replace(self.space, penalty=replace(penalty, mean=self.believed))
-        return *own.surprise(q), penalty.rise(self.delta)
+        self.space = self.space.keep(rows)
 
     def _objective(self, q: Array, residuals: Array) -> Array:
         total = np.sum(self.weights * rho(residuals, self.delta), axis=-1)
-        if self.believed is not None:
-            surprise, _, rise = self._surprise(q)
-            total = total + rise * np.sum(surprise**2, axis=1)
+        if self.space.penalty is not None:
+            surprise, _ = self.space.surprise(q)
+            total = total + self.space.penalty.rise(self.delta) * np.sum(surprise**2, axis=1)
         return np.where(np.isfinite(total), total, np.inf)
 
     def advance(self, *, projected: bool = False) -> tuple[Array, Array]:
@@ -168,8 +155,9 @@ class _State:
         majoriser = weights * np.where(inside, 1.0, self.delta / np.maximum(size, 1e-300))
         majorised = np.matmul(self.jacobian * majoriser[:, None, :], transposed)
         prior: Any = 0.0
-        if self.believed is not None:
-            surprise, slope, rise = self._surprise(self.q)
+        if self.space.penalty is not None:
+            rise = self.space.penalty.rise(self.delta)
+            surprise, slope = self.space.surprise(self.q)
             gradient = gradient + 2 * rise * np.einsum("sk,skp->sp", surprise, slope)
             prior = 2 * rise * np.einsum("skp,skr->spr", slope, slope)
             majorised = majorised + prior

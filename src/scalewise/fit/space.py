@@ -7,7 +7,7 @@ parameters in millions moves the amplitudes by exactly what their derived units 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,11 @@ LOG_AMPLITUDE = (-30.0, 120.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """One law over one set of points, in normalised coordinates ``q`` of shape (..., p)."""
+    """One law over one set of points, in normalised coordinates ``q`` of shape (..., p).
+
+    Where every problem has points of its own, see ``joined``, the inputs are (S, n), the bounds
+    (S, p), and ``q`` has S rows.
+    """
 
     law: Law
     inputs: Mapping[str, Array]  # divided by unit
@@ -55,6 +59,25 @@ class Space:
     def at(self, rows: Array | slice) -> Space:
         """The same coordinates over some of the points."""
         return replace(self, inputs={s: x[rows] for s, x in self.inputs.items()}, data={})
+
+    def keep(self, rows: Array) -> Space:
+        """The space of some of the problems, where problems differ in more than ``q``."""
+        own_points = next(iter(self.inputs.values())).ndim > 1
+        own_priors = self.penalty is not None and self.penalty.mean.ndim > 1
+        if not (own_points or own_priors):
+            return self
+        kept = self
+        if own_points:
+            kept = replace(
+                self,
+                inputs={s: x[rows] for s, x in self.inputs.items()},
+                low=self.low[rows],
+                high=self.high[rows],
+                data={},
+            )
+        if own_priors and self.penalty is not None:
+            kept = replace(kept, penalty=replace(self.penalty, mean=self.penalty.mean[rows]))
+        return kept
 
     def scaled_theta(self, q: Array) -> dict[str, Array]:
         """Constants in normalised units; each has shape (..., 1), to broadcast over points."""
@@ -136,6 +159,35 @@ class Space:
         return factor
 
 
+def joined(spaces: Sequence[Space], owner: Array) -> Space:
+    """One space of many problems: the i-th is over the points of ``spaces[owner[i]]``.
+
+    All are of one law, with the same constants free. Points are padded by their last one, which
+    ``padded`` gives no weight.
+    """
+    if len(spaces) == 1:
+        return spaces[0]
+    first = spaces[0]
+    return replace(
+        first,
+        inputs={s: padded([space.inputs[s] for space in spaces])[owner] for s in first.inputs},
+        low=np.stack([space.low for space in spaces])[owner],
+        high=np.stack([space.high for space in spaces])[owner],
+        data={},
+    )
+
+
+def padded(rows: Sequence[Array], fill: float | None = None) -> Array:
+    """Arrays of unequal length as rows of one, ended by ``fill`` or by repeats of their last."""
+    length = max(len(row) for row in rows)
+    return np.stack(
+        [
+            np.pad(row, (0, length - len(row)), constant_values=row[-1] if fill is None else fill)
+            for row in rows
+        ]
+    )
+
+
 def space_of(
     law: Law,
     points: Points,
@@ -160,7 +212,7 @@ def space_of(
     for constant in law.constants:
         if stated[constant.name] != (0.0, np.inf):
             as_given |= {s for s, power in dimensions[constant.name].items() if power.names}
-    unit = {}
+    unit: dict[str, float] = {}
     for group in law.unit_groups:  # what must be counted in one unit is divided by one number
         values = np.concatenate([points.inputs[s] for s in group])
         typical = 1.0 if group & as_given else float(np.exp(np.mean(np.log(values))))

@@ -25,7 +25,7 @@ from scalewise.plan.envelope import Envelope, envelope, pareto
 from scalewise.plan.isoflop import IsoFlop, isoflop
 from scalewise.plan.optimum import optimal_size, size_of
 from scalewise.plan.powerline import checked_level
-from scalewise.plan.readings import readings
+from scalewise.plan.readings import Readings, readings
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -34,6 +34,7 @@ Key = Literal["envelope", "pareto", "parabola", "additive", "law"]
 DEFAULT_LAW = "chinchilla"
 _DECADE = np.log(10.0)
 _NEAR = 1.25  # of the sizes at the budget, below which overlapping answers are called equal
+_SAME_RULE = 0.03  # of the ratio of two counts of FLOPs, below which they are called one rule
 _APART = 1.15  # sizes closer than this inside the data are called equal
 
 TITLES: dict[Key, str] = {
@@ -128,6 +129,7 @@ def approaches(
     checked_level(level)
     data = readings(runs, size=size)
     middle = float(np.exp(np.log(data.flops).mean()))
+    other_rule = _other_rule(data)
     options: dict[str, Any] = {"size": size, "level": level, "bootstrap": bootstrap, "seed": seed}
     attempts: list[tuple[Key, Callable[[], IsoFlop | Envelope | FitResult]]] = [
         ("envelope", lambda: _envelope(runs, **options)),
@@ -143,7 +145,7 @@ def approaches(
         try:
             found = run()
             if isinstance(found, FitResult):
-                entries.append(_of_law(found, flops, middle, level, size))
+                entries.append(_of_law(found, flops, middle, level, size, other_rule))
             else:
                 entries.append(_of_lines(key, found, flops, middle))
                 details.append(found)
@@ -211,7 +213,25 @@ def _of_lines(key: Key, found: IsoFlop | Envelope, flops: float, middle: float) 
     )
 
 
-def _of_law(result: FitResult, flops: float, middle: float, level: float, size: str) -> Approach:
+def _other_rule(data: Readings) -> tuple[str, ...]:
+    """What is to be said if the table counts FLOPs by another rule than the law's optimum does."""
+    ratio = float(np.median(data.flops / (6.0 * data.size * data.tokens)))
+    if abs(ratio - 1) < _SAME_RULE:
+        return ()
+    return (
+        f"The law is minimised under C = 6 N D; the table's flops are {ratio:.3g} times that, so "
+        "its budget buys it other models than those of the other approaches.",
+    )
+
+
+def _of_law(
+    result: FitResult,
+    flops: float,
+    middle: float,
+    level: float,
+    size: str,
+    remarks: tuple[str, ...],
+) -> Approach:
     """Approach 3: the slope of the law's own optimum, over the decade around the budget."""
     members = trading_laws(result)
     own = str(size_of(members[0][1].law))
@@ -242,7 +262,7 @@ def _of_law(result: FitResult, flops: float, middle: float, level: float, size: 
         tokens=best.tokens,
         inside=allocate(result, middle, level=level).params.value,
         points=f"{result.points} points",
-        notes=result.warnings,
+        notes=(*result.warnings, *remarks),
     )
 
 
@@ -310,6 +330,8 @@ def _reasons(
             "The law shares one E, A and B over all budgets and weighs every run, those far from "
             "the optimum too; outliers among those move it (refit without the least trained)."
         )
+        notes = next(e.notes for e in entries if e.key == "law")
+        said += [note for note in notes if "minimised under C = 6 N D" in note]
     if keys & {"parabola", "additive"}:
         dropped = [n for e in entries if e.key in keys for n in e.notes if "left out:" in n]
         said += list(dict.fromkeys(dropped))[:2]

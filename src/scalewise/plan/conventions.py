@@ -41,14 +41,16 @@ class Convention:
 
     ``size`` and ``flops`` say what is counted, ``a`` is the exponent of N_opt ~ C**a, ``shift`` its
     change from the convention ``against``, which counts one thing less (itself for the first), and
-    ``reason`` one sentence on why. ``left_out`` budgets did not bracket their minimum.
+    ``reason`` one sentence on why. The interval of the shift is over the same resamples of both, so
+    it can be narrow where both exponents are uncertain. ``left_out`` budgets did not bracket their
+    minimum.
     """
 
     key: str
     size: str
     flops: str
     a: Interval
-    shift: float
+    shift: Interval
     against: str
     budgets: int
     reason: str
@@ -179,12 +181,23 @@ def _row(key: str, cut: IsoFlop, found: Mapping[str, IsoFlop]) -> Convention:
         size=size,
         flops=flops,
         a=cut.params.exponent,
-        shift=cut.params.slope - found[against].params.slope,
+        shift=_shift(cut, found[against]),
         against=against,
         budgets=len(cut.vertices),
         reason=_REASONS[key],
         left_out=len(cut.left_out),
     )
+
+
+def _shift(cut: IsoFlop, other: IsoFlop) -> Interval:
+    """How much the exponent moves, with the percentiles of its move in each resample."""
+    value = cut.params.slope - other.params.slope
+    moved = cut.params.draws[:, 1] - other.params.draws[:, 1]
+    moved = moved[np.isfinite(moved)]
+    if not len(moved):
+        return Interval(value=value, low=value, high=value)
+    low, high = np.quantile(moved, [(1 - cut.level) / 2, (1 + cut.level) / 2])
+    return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
 def _counted(table: RunTable) -> tuple[dict[str, tuple[Array, Array]], list[str]]:
@@ -248,6 +261,12 @@ def _recut(data: Readings, budgets: int) -> list[Profile]:
         )
     starts = np.sort([c[0][0] for _, c in curves.values()])
     ends = np.sort([c[0][-1] for _, c in curves.values()])
+    if starts[FEWEST_SIZES - 1] >= ends[-FEWEST_SIZES]:
+        raise UnfitDataError(
+            f"There is no compute that {FEWEST_SIZES} of the {len(curves)} sizes were all trained "
+            "to.",
+            hint="Train small sizes longer or large ones shorter, so that they overlap in compute.",
+        )
     # From where a fourth size joins in to where the fourth last one leaves.
     grid = np.linspace(starts[FEWEST_SIZES - 1], ends[-FEWEST_SIZES], budgets)
     cuts = [_cut(curves, float(at)) for at in grid]

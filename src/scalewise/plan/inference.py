@@ -113,25 +113,8 @@ def inference_optimum(
     if not np.isfinite([mean.log_size, mean.log_optimal]).all():
         raise _unreached(goal, float(mean.loss), members[0][1])
 
-    def between(of: Callable[[_Solution], Any]) -> Interval:
-        return _between(
-            float(of(mean)), [np.atleast_1d(of(s)) for s in drawn], shares, level, result.spread
-        )
-
-    def choice(size: str, tokens: str) -> Choice:
-        def both(s: _Solution) -> tuple[Array, Array]:
-            return getattr(s, size), getattr(s, tokens)
-
-        return Choice(
-            params=_exp(between(lambda s: both(s)[0])),
-            tokens=_exp(between(lambda s: both(s)[1])),
-            tokens_per_param=_exp(between(lambda s: both(s)[1] - both(s)[0])),
-            training_flops=_exp(between(lambda s: np.log(TRAINING) + sum(both(s)))),
-            serving_flops=scaled(_exp(between(lambda s: both(s)[0])), SERVING * inference_tokens),
-            cost=_exp(between(lambda s: _log_cost(*both(s), weight))),
-        )
-
-    best = choice("log_size", "log_tokens")
+    pooled = _Pooled(mean, drawn, shares, level, result.spread)
+    best = pooled.choice("log_size", "log_tokens", weight, inference_tokens)
     name = str(size_of(members[0][1].law))
     at = {name: best.params.value, "tokens": best.tokens.value}
     spent = {"flops": best.training_flops.value, **at}
@@ -145,8 +128,10 @@ def inference_optimum(
         quality=float(mean.loss),
         loss=Interval(value=value, low=low, high=high),
         cheapest=best,
-        compute_optimal=choice("log_optimal", "log_optimal_tokens"),
-        saving=between(lambda s: s.saving(weight)),
+        compute_optimal=pooled.choice(
+            "log_optimal", "log_optimal_tokens", weight, inference_tokens
+        ),
+        saving=pooled.between(lambda s: s.saving(weight)),
         extrapolation={name: float(factor) for name, factor in beyond.items()},
         line=_line([m for _, m in members], shares, solved, mean),
         level=level,
@@ -226,6 +211,37 @@ class _Solution:
         """Share of the compute-optimal model's cost that the cheapest one saves."""
         dear = _log_cost(self.log_optimal, self.log_optimal_tokens, weight)
         return -np.expm1(_log_cost(self.log_size, self.log_tokens, weight) - dear)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    """What all laws and their resamples say, as values with intervals."""
+
+    mean: _Solution
+    drawn: Sequence[_Solution]
+    shares: Sequence[float]
+    level: float
+    spread: float
+
+    def between(self, of: Callable[[_Solution], Any]) -> Interval:
+        samples = [np.atleast_1d(of(s)) for s in self.drawn]
+        return _between(float(of(self.mean)), samples, self.shares, self.level, self.spread)
+
+    def choice(self, size: str, tokens: str, weight: float, inference_tokens: float) -> Choice:
+        """One of the two models, by the names of its size and tokens in a solution."""
+
+        def both(s: _Solution) -> tuple[Array, Array]:
+            return getattr(s, size), getattr(s, tokens)
+
+        params = _exp(self.between(lambda s: both(s)[0]))
+        return Choice(
+            params=params,
+            tokens=_exp(self.between(lambda s: both(s)[1])),
+            tokens_per_param=_exp(self.between(lambda s: both(s)[1] - both(s)[0])),
+            training_flops=_exp(self.between(lambda s: np.log(TRAINING) + sum(both(s)))),
+            serving_flops=scaled(params, SERVING * inference_tokens),
+            cost=_exp(self.between(lambda s: _log_cost(*both(s), weight))),
+        )
 
 
 def _mean(solved: Sequence[_Solution], shares: Sequence[float]) -> _Solution:
@@ -331,7 +347,7 @@ def _line(
 
 
 def _between(
-    value: float, samples: list[Array], shares: list[float], level: float, spread: float
+    value: float, samples: Sequence[Array], shares: Sequence[float], level: float, spread: float
 ) -> Interval:
     known = [s[np.isfinite(s)] for s in samples]
     if not all(len(s) for s in known):

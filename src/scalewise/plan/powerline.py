@@ -20,7 +20,8 @@ FEWEST = 3  # optima through which a line leaves a residual
 class PowerLine:
     """y = exp(height) (C / exp(centre))**slope, in FLOP and counts.
 
-    ``draws`` (count, 2) are (height, slope) of every resample. ``scatter`` is the standard
+    ``draws`` (count, 2) are (height, slope) of every resample, NaN where too few optima are left
+    for a line, so that a row stays that of one resample. ``scatter`` is the standard
     deviation of the optima around the line in logs, on ``points - 2`` degrees of freedom, and
     ``leverage`` the sum of squares of log C around its mean.
     """
@@ -52,6 +53,7 @@ class PowerLine:
     def _interval(self, value: float, draws: Array, error: float) -> Interval:
         half = t_quantile((1 + self.level) / 2, self.points - 2) * error
         low, high = value - half, value + half
+        draws = draws[np.isfinite(draws)]
         if len(draws):
             tails = [(1 - self.level) / 2, (1 + self.level) / 2]
             drawn_low, drawn_high = np.quantile(draws, tails)
@@ -102,14 +104,14 @@ def power_line(log_flops: Array, log_values: Array, draws: Array, *, level: floa
 
 
 def _lines(x: Array, values: Array) -> Array:
-    """(height, slope) through the finite values of each row that has at least three."""
+    """(height, slope) through the finite values of each row, NaN if it has fewer than three."""
     known = np.isfinite(values)
     rows = known.sum(axis=1) >= FEWEST
+    lines = np.full((len(values), 2), np.nan)
     known, values = known[rows], np.where(known, values, 0.0)[rows]
-    if not len(values):
-        return np.empty((0, 2))
     share = known / known.sum(axis=1, keepdims=True)
     mean_x, mean_y = share @ x, (share * values).sum(axis=1)
     off = np.where(known, x - mean_x[:, None], 0.0)
     slope = (off * values).sum(axis=1) / (off**2).sum(axis=1)
-    return np.stack([mean_y - slope * mean_x, slope], axis=1)
+    lines[rows] = np.stack([mean_y - slope * mean_x, slope], axis=1)
+    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scalewise.plan.conventions import Convention, Conventions
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
+from scalewise.report.cards.allocation import edges
 from scalewise.report.formats import counted
 
 TITLE = "The exponent by counting convention"
@@ -24,8 +25,8 @@ def conventions_card(found: Conventions) -> Card:
     rows: list[tuple[Cell, ...]] = [
         (
             _label(row), row.size, row.flops, row.a.value, row.a.low, row.a.high,
-            None if row.against == row.key else row.shift,
-            "" if row.against == row.key else _LABELS.get(row.against, row.against),
+            *((None,) * 3 if row.against == row.key else
+              (row.shift.value, *edges(row.shift))),
         )
         for row in found.rows
     ]  # fmt: skip
@@ -36,7 +37,7 @@ def conventions_card(found: Conventions) -> Card:
             Fact("what is compared", "the same runs, re-cut at constant compute as each counts it"),
             Fact("published", f"Kaplan et al. 2020 {KAPLAN:.2f}, Hoffmann et al. 2022 0.50"),
             Fact("rests on", f"{counted(found.sizes, 'size')}, {counted(found.runs, 'run')}"),
-            *(Fact(_label(row), row.reason) for row in found.rows),
+            *(Fact(_label(row), _reason(row)) for row in found.rows),
         ),
         table=Table(
             (
@@ -47,7 +48,8 @@ def conventions_card(found: Conventions) -> Card:
                 Column(f"{level} low", format="loss"),
                 Column(f"{level} high", format="loss"),
                 Column("shift", format="loss"),
-                Column("shift against"),
+                Column("shift low", format="loss"),
+                Column("shift high", format="loss"),
             ),
             tuple(rows),
         ),
@@ -89,6 +91,12 @@ def _conclusion(found: Conventions, level: str) -> str:
 
 def _label(row: Convention) -> str:
     return _LABELS.get(row.key, row.key)
+
+
+def _reason(row: Convention) -> str:
+    if row.against == row.key:
+        return row.reason
+    return f"{row.reason} Its shift is against: {_LABELS.get(row.against, row.against)}."
 
 
 def _words(row: Convention) -> str:

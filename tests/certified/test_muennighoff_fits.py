@@ -91,3 +91,8 @@ def test_resampled_runs_set_no_upper_limit_to_the_worth_of_repeats() -> None:
     low, high = result.intervals(0.95)["R_D"]
     assert 4 < low < 10
     assert high > 1e5
+
+
+def test_minima_that_noise_cannot_tell_from_the_best_are_told() -> None:
+    (told,) = [text for text in refit().warnings if "other minima" in text]
+    assert "fit the runs as well, within noise: R_D from 15.4 to 161, R_N from 1.45 to 5.3" in told

@@ -162,3 +162,8 @@ def test_the_sentence_of_a_result_names_law_constants_points_and_status() -> Non
     text = str(fit("chinchilla", simulated(noise=0.0), bootstrap=0))
     assert text.startswith("chinchilla: E = 1.7, A = 400, B = 1500, alpha = 0.34, beta = 0.36")
     assert text.endswith("30 points of 30 runs, CONVERGED)")
+
+
+def test_one_clear_minimum_is_not_called_several() -> None:
+    warnings = fit("chinchilla", simulated(), bootstrap=0).warnings
+    assert not [text for text in warnings if "other minima" in text]

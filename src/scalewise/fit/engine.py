@@ -12,7 +12,7 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.information import information
 from scalewise.fit.objective import objective_named
 from scalewise.fit.points import Points, Rows, points_of
-from scalewise.fit.priors import Prior, penalty_of, pinned
+from scalewise.fit.priors import Prior, penalty_of, pinned, rise_per_chi_squared
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import LARGE, THOROUGH, Effort, Optimum, Problem, search_all
 from scalewise.fit.space import Space, space_of
@@ -28,6 +28,8 @@ _FEW_SIZES = 3
 # Resamples times points that are refitted; with more, the normal approximation is as good.
 _REFITTED = 20_000_000
 _TOGETHER = 64  # tables searched side by side: more would only take memory
+_CHANCE = 2.706  # chi-squared of one degree that nine in ten samples stay below
+_APART = 0.1  # constants of two minima that differ by this share are worth telling
 _CONFLICT = 2.5  # standard deviations between data and prior that a reader is told of
 
 
@@ -244,7 +246,10 @@ def _result(
         fixed=tuple(n for n, f in zip(space.names, space.free, strict=True) if not f),
         at_bound=at_bound,
         not_identified=loose,
-        warnings=_warnings(space, points, at_bound, loose, failed, bootstrap),
+        warnings=(
+            *_warnings(space, points, at_bound, loose, failed, bootstrap),
+            *_as_good(space, points, optimum, residuals[0]),
+        ),
     )
 
 
@@ -359,3 +364,24 @@ def _warnings(
     if count and failed > 0.05 * count:
         found.append(f"{failed} of {count} resamples did not converge.")
     return tuple(found)
+
+
+def _as_good(space: Space, points: Points, optimum: Optimum, residuals: Array) -> tuple[str, ...]:
+    """Other minima that fit the runs as well as the best, as far as noise lets one tell."""
+    sigma = robust_scale(residuals, int(space.free.sum()))
+    rise = rise_per_chi_squared(sigma, space.objective.delta) * len(points) / points.runs
+    limit = optimum.objective + _CHANCE * rise
+    theta = space.theta(optimum.q)
+    near = [b.theta for b in optimum.certificate.basins if b.objective <= limit]
+    moved = []
+    for i in np.flatnonzero(space.free):
+        name = space.names[i]
+        values = np.array([float(theta[name]), *(float(t[name]) for t in near)])
+        if values.max() - values.min() > _APART * max(np.abs(values).max(), 1e-300):
+            moved.append(f"{name} from {values.min():.3g} to {values.max():.3g}")
+    if not moved:
+        return ()
+    return (
+        f"{len(near)} other minima fit the runs as well, within noise: {', '.join(moved)}. Read "
+        "predictions, not these constants, or profile them.",
+    )

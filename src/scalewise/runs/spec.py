@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from scalewise.core.errors import UsageError
@@ -12,6 +12,9 @@ from scalewise.core.shape import ModelShape
 
 Schedule = Literal["constant", "wsd", "cosine", "linear"]
 Precision = Literal["fp32", "bf16"]
+
+
+_ADDED = ("averaging",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,10 @@ class RunSpec:
     ``wsd`` schedule one trunk at constant rate serves them all: before each budget a branch
     leaves the trunk and decays over the last ``decay_fraction`` of that budget's steps. Other
     schedules take a single budget.
+
+    With ``averaging`` above 0 the model that is measured is a running average of the weights, of
+    about that share of the updates so far: at a constant rate it takes the noise of the last
+    updates out of the loss (Zhang et al. 2024, 2410.21676, sec. 2).
     """
 
     run_id: str
@@ -43,6 +50,7 @@ class RunSpec:
     eval_tokens: int = 262_144
     eval_points: int = 24
     precision: Precision = "fp32"
+    averaging: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.token_budgets or list(self.token_budgets) != sorted(set(self.token_budgets)):
@@ -73,6 +81,11 @@ class RunSpec:
                 f"Run {self.run_id!r} has lr_peak={self.lr_peak}.",
                 hint="A peak learning rate lies between 0 and 10.",
             )
+        if not 0 <= self.averaging < 1:
+            raise UsageError(
+                f"Run {self.run_id!r} has averaging={self.averaging}.",
+                hint="The share of the updates that is averaged lies in [0, 1); 0 is none.",
+            )
         if not 0 < self.decay_fraction <= 1:
             raise UsageError(
                 f"Run {self.run_id!r} has decay_fraction={self.decay_fraction}.",
@@ -91,6 +104,12 @@ class RunSpec:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides the result; the run's directory is named by it."""
-        facts = json.dumps(asdict(self), sort_keys=True)
+        """A hash of all that decides the result; the run's directory is named by it.
+
+        Fields that a later release added count only where they are used, so that the folders of
+        earlier releases keep their names.
+        """
+        unused = {f.name for f in fields(self) if f.name in _ADDED and getattr(self, f.name) == f.default}
+        told = {name: value for name, value in asdict(self).items() if name not in unused}
+        facts = json.dumps(told, sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]

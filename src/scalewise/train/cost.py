@@ -87,7 +87,9 @@ def step_seconds(spec: RunSpec) -> float:
 
 def _cpu_seconds(spec: RunSpec, val_tokens: int) -> float:
     trunk_evals = len(eval_steps(spec)) * min(spec.eval_tokens, val_tokens)
-    final_evals = len(spec.token_budgets) * min(FINAL_EVAL_TOKENS, val_tokens)
+    is_annealed = spec.schedule != "constant"
+    final_tokens = max(spec.eval_tokens, FINAL_EVAL_TOKENS * is_annealed)
+    final_evals = len(spec.token_budgets) * min(final_tokens, val_tokens)
     forward_share = forward_flops_per_token(spec.shape, "exact") / flops_per_token(
         spec.shape, "exact"
     )

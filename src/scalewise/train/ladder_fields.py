@@ -50,4 +50,5 @@ class LadderFields(BaseModel):
     eval_tokens: PositiveInt = 262_144
     eval_points: int = Field(default=24, ge=0)
     precision: Precision = "fp32"
+    averaging: float = Field(default=0.0, ge=0, lt=1)
     shape: ShapeFields = ShapeFields()

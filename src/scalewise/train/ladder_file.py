@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _PASSED_ON = (
     "schedule", "warmup_steps", "decay_fraction", "weight_decay", "beta1", "beta2", "grad_clip",
-    "eval_tokens", "eval_points", "precision", "tokenizer",
+    "eval_tokens", "eval_points", "precision", "tokenizer", "averaging",
 )  # fmt: skip
 
 

@@ -44,6 +44,10 @@ class Learner:
             for group in GROUPS
         }
         self._leaves = [leaf for leaf in self._flat.values() if leaf.numel()]
+        self._updates = 0
+        self._measured = self._flat  # the weights that evaluation sees
+        if spec.averaging:
+            self._measured = {group: leaf.detach().clone() for group, leaf in self._flat.items()}
         self._optimizer = self._adamw()
         self._loss_sum = torch.zeros((), device=self._device)
         self._loss_count = 0
@@ -82,8 +86,22 @@ class Learner:
         for leaf, grad in zip(self._leaves, grads, strict=True):
             leaf.grad = grad
         self._optimizer.step()
+        self._updates += 1
+        if self._spec.averaging:
+            self._average()
         self._loss_sum += loss.detach()
         self._loss_count += 1
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Draw the measured weights towards the new ones.
+
+        With a weight of 1 / (1 + share * t) at update t the average is of age share * t at any
+        time, so that one run serves every length (polynomial-decay averaging, Shamir & Zhang 2013).
+        """
+        weight = 1.0 / (1.0 + self._spec.averaging * (self._updates - 1))
+        for group, leaf in self._flat.items():
+            self._measured[group].lerp_(leaf, weight)
 
     def mean_train_loss(self) -> float:
         """Mean training loss since `restart_train_loss`, NaN once a loss was not finite."""
@@ -103,7 +121,7 @@ class Learner:
             chunk = inputs[start : start + per_chunk]
             wanted = targets[start * inputs.shape[1] :][: chunk.size]
             with self._precision():
-                logits = self._model.logits(self._flat, self._sent(chunk))
+                logits = self._model.logits(self._measured, self._sent(chunk))
             piece = torch.nn.functional.cross_entropy(
                 logits.float(), self._sent(wanted), reduction="none"
             )
@@ -124,6 +142,8 @@ class Learner:
         }
         for group, leaf in self._flat.items():
             copies[f"{group}.weight"] = leaf.detach().cpu().numpy().copy()
+            if self._spec.averaging:
+                copies[f"{group}.average"] = self._measured[group].cpu().numpy().copy()
             if leaf.numel():
                 state = self._optimizer.state[leaf]
                 for moment in _MOMENTS:
@@ -147,8 +167,11 @@ class Learner:
         loss_sum, count = arrays["train_loss"]
         self._loss_sum.fill_(float(loss_sum))
         self._loss_count = int(count)
+        self._updates = int(arrays["updates"])
         for group, leaf in self._flat.items():
             leaf.copy_(torch.from_numpy(arrays[f"{group}.weight"]))
+            if self._spec.averaging:
+                self._measured[group].copy_(torch.from_numpy(arrays[f"{group}.average"]))
             if leaf.numel():
                 state = self._optimizer.state[leaf]
                 for moment in _MOMENTS:

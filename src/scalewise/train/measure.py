@@ -33,7 +33,9 @@ class Ruler:
         ``loss_stderr`` is the standard error that the choice of text leaves in the loss. All
         runs share the text, so differences between runs are known far better.
         """
-        wanted = max(self._spec.eval_tokens, FINAL_EVAL_TOKENS * is_final)
+        is_annealed = is_final and self._spec.schedule != "constant"
+        # The end of a curve at constant rate is one more point of it, on the same text.
+        wanted = max(self._spec.eval_tokens, FINAL_EVAL_TOKENS * is_annealed)
         count = min(self._windows.count, max(1, wanted // self._windows.context_length))
         losses = learner.losses(*self._windows.take(slice(0, count)))
         loss = float(losses.mean(dtype=np.float64))
@@ -48,7 +50,7 @@ class Ruler:
             "train_loss": learner.mean_train_loss(),
             "eval_set": self._eval_set(count),
             "is_final": is_final,
-            "is_annealed": is_final and self._spec.schedule != "constant",
+            "is_annealed": is_annealed,
         }
 
     def _eval_set(self, count: int) -> str:
@@ -79,6 +81,7 @@ def run_facts(spec: RunSpec, tokens: TokenizedCorpus) -> Row:
         "schedule": spec.schedule,
         "warmup_steps": spec.warmup_steps,
         "decay_fraction": spec.decay_fraction,
+        "averaging": spec.averaging,
         "seed": spec.seed,
         "flop_rule": "6nd",
     }

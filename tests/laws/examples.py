@@ -21,6 +21,8 @@ SPANS: Mapping[str, tuple[float, float]] = {
     "tokens_unique": (3e8, 3e12),
     "flops": (1e17, 1e25),
     "steps_min": (1e3, 1e6),
+    "step": (1e3, 1e6),
+    "batch_tokens": (1e4, 1e8),
     "loss": (1.9, 5.5),
 }
 

@@ -81,7 +81,9 @@ def test_written_as_a_users_formula_it_gives_the_same_values_and_roles(
     law: Law, theta: Theta
 ) -> None:
     inputs = grid(law)
-    again = law_from_formula(law.formula, law.variables, law.quantity)
+    own = {law.implicit: law.quantity} if law.implicit else {}
+    again = law_from_formula(law.formula, {**law.variables, **own}, law.quantity)
+    assert again.implicit == law.implicit
     assert again.variables == law.variables
     assert again.quantity == law.quantity
     assert {c.name: c.role for c in again.constants} == {c.name: c.role for c in law.constants}

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from scalewise.core.errors import UnfitDataError, UsageError
-from scalewise.fit.result import FitResult
+from scalewise.fit.result import FitResult, Rival
 from scalewise.fit.storage import published_fit
 from scalewise.plan.allocate import allocate
 from scalewise.plan.inference import inference_optimum
@@ -163,3 +164,14 @@ def test_a_loss_that_any_model_reaches_is_refused() -> None:
 def test_a_utilisation_above_one_is_refused() -> None:
     with pytest.raises(UsageError, match=r"output_mfu=1\.5 is no share"):
         ServingCost(output_mfu=1.5)
+
+
+def test_combined_laws_meet_at_their_weighted_geometric_mean_and_are_named() -> None:
+    first = sardana()
+    other = published_fit("besiroglu2024")
+    both = first.combined_with((Rival(weight=0.4, result=other),), weight=0.6, spread=1.0)
+    asked: dict[str, Any] = {"loss": 2.1, "inference_tokens": 2e12}
+    one, two = (inference_optimum(r, **asked).cheapest.params.value for r in (first, other))
+    best = inference_optimum(both, **asked)
+    assert best.cheapest.params.value == pytest.approx(one**0.6 * two**0.4, rel=1e-9)
+    assert best.rests_on == ("chinchilla (60%)", "chinchilla (40%)")

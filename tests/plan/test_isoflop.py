@@ -97,3 +97,10 @@ def test_mixed_evaluation_sets_are_refused() -> None:
     )
     with pytest.raises(UnfitDataError, match="mixes 2 values of eval_set"):
         isoflop(read_runs(mixed))
+
+
+def test_a_budget_named_twice_counts_once() -> None:
+    budgets = list(np.geomspace(1e18, 1e21, 7))
+    once, twice = (isoflop(isoflop_runs(), budgets=b, bootstrap=0) for b in (budgets, budgets * 2))
+    assert len(twice.vertices) == len(once.vertices)
+    assert twice.params.slope == once.params.slope

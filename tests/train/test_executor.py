@@ -118,7 +118,7 @@ def test_the_claim_of_a_killed_process_does_not_outlive_it(tmp_path: Path, text:
     script = f"""
         import sys, time
         from pathlib import Path
-        from scalewise.train.run_folder import _lock
+        from scalewise.train.claim import _lock
         with Path({str(folder.path / "LOCK")!r}).open("a+") as file:
             _lock(file.fileno(), "run")
             print("held", flush=True)

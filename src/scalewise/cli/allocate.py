@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from scalewise.plan.allocate import Allocation, Frontier
     from scalewise.plan.data_constrained import DataConstrained
 
-AROUND = (0.01, 0.1, 1.0, 10.0, 100.0)  # budgets of the curve, in the one asked about
-
 
 def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: Any) -> Answer:
     """Split a compute budget between model size and tokens so that the loss is least.
@@ -52,10 +50,8 @@ def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: An
 
 
 def _split(result: FitResult, spent: Budget, tokens_unique: float | None, level: float) -> Answer:
-    import numpy as np
-
     from scalewise.plan.allocate import allocate as split_budget
-    from scalewise.plan.allocate import frontier
+    from scalewise.plan.allocate import around
     from scalewise.plan.data_constrained import allocate_repeated
 
     repeated: DataConstrained | None = None
@@ -64,8 +60,7 @@ def _split(result: FitResult, spent: Budget, tokens_unique: float | None, level:
     else:
         repeated = allocate_repeated(result, spent.flops, tokens_unique=tokens_unique, level=level)
         allocation = repeated.allocation
-    budgets = spent.flops * np.array(AROUND)
-    curve = frontier(result, budgets, tokens_unique=tokens_unique, level=level)
+    curve = around(result, spent.flops, tokens_unique=tokens_unique, level=level)
     data = allocation_data(allocation) | {"gpu_hours": spent.gpu_hours, "cost": spent.cost}
     data["curve"] = curve_data(curve, allocation.runs)
     if repeated is not None:

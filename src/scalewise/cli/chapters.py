@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from scalewise.runs.health import Finding
     from scalewise.runs.table import RunTable
 
-UNKNOWN_RANGE = (1e18, 1e24)  # FLOP: published constants come without their runs
-BEYOND = 100.0  # how far past the largest run a frontier is drawn
-
 
 def runs_chapter(table: RunTable, findings: tuple[Finding, ...]) -> list[Card]:
     """What was read and how healthy it is."""
@@ -71,8 +68,9 @@ def _budgets(result: FitResult, flops: float | None) -> Any:
     """The axis of the frontier: from the smallest run to the budget asked about."""
     import numpy as np
 
-    low, high = result.ranges.get("flops", UNKNOWN_RANGE)
-    return np.geomspace(low, max(high, flops or BEYOND * high), num=41)
+    from scalewise.plan.allocate import drawn_range
+
+    return np.geomspace(*drawn_range(result, flops), num=41)
 
 
 def write_page(

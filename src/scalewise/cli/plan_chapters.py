@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scalewise.cli.chapters import BEYOND
 from scalewise.core.errors import LawError, ScalewiseError, UnfitDataError
 
 if TYPE_CHECKING:
@@ -42,12 +41,11 @@ def approaches_chapter(
 
 def sizes_chapter(table: RunTable, result: FitResult, *, level: float, seed: int) -> list[Card]:
     """For a report on runs: the approaches and conventions, where there is something to compare."""
+    from scalewise.plan.allocate import drawn_range
     from scalewise.plan.approaches import approaches
 
-    if "flops" not in result.ranges:
-        return []
     try:
-        found = approaches(table, BEYOND * result.ranges["flops"][1], level=level, seed=seed)
+        found = approaches(table, drawn_range(result)[1], level=level, seed=seed)
     except ScalewiseError:
         # Runs without sizes or tokens, or of several evaluations: the health card says so.
         return []

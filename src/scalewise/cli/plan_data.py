@@ -71,6 +71,7 @@ def inference_data(found: InferenceOptimum, paid: tuple[Bill, Bill] | None) -> d
         "size": found.size,
         "level": found.level,
         "law": found.law,
+        "rests_on": list(found.rests_on),
         "extrapolation": dict(found.extrapolation),
         "runs": found.runs,
     }

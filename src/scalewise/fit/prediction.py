@@ -81,6 +81,8 @@ def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
         columns.setdefault("flops", 6.0 * columns["params"] * columns["tokens"])
     elif {"params", "flops"} <= set(columns):
         columns.setdefault("tokens", columns["flops"] / (6.0 * columns["params"]))
+    if "steps" in columns:
+        columns.setdefault("step", columns["steps"])
     missing = [column for column in law.columns if column not in columns]
     if missing:
         raise UsageError(

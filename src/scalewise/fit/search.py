@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,8 @@ def _optimum(problem: Problem, found: Minimum, member: Array, screened: int) -> 
 def _minima(problems: Sequence[Problem], effort: Effort) -> list[tuple[Minimum, Array, int]]:
     """Per problem: the minima that its starts lead to, where each start ended, how many were."""
     begin, share, screened = [], [], []
-    for p in problems:
+    plain = [replace(p, space=p.space.explicit(p.observed)) for p in problems]
+    for p in plain:
         first, count = starts(
             p.space, p.observed, p.weights, screened=effort.screened, refined=effort.refined
         )
@@ -159,9 +160,9 @@ def _minima(problems: Sequence[Problem], effort: Effort) -> list[tuple[Minimum, 
         begin.append(first)
         share.append(weights)
         screened.append(count)
-    linear = len(linear_constants(problems[0].space)) > 0
+    linear = len(linear_constants(plain[0].space)) > 0
     rough = _side_by_side(
-        problems, begin, share, delta=np.inf, max_iterations=40, tolerance=1e-6,
+        plain, begin, share, delta=np.inf, max_iterations=40, tolerance=1e-6,
         projected=PROJECTED if linear else 0,
     )  # fmt: skip
     parts = [_distinct(r.q, r.objective) for r in rough]

@@ -144,6 +144,7 @@ def _record(result: FitResult) -> dict[str, Any]:
             else [law.source.key, law.source.where, law.source.arxiv],
             "quantity": law.quantity,
             "default_objective": law.default_objective,
+            "implicit": law.implicit,
         },
         "theta": dict(result.theta),
         "status": result.status.name,
@@ -284,4 +285,5 @@ def _law(record: Mapping[str, Any]) -> Law:
         source=None if source is None else Source(key=source[0], where=source[1], arxiv=source[2]),
         quantity=record["quantity"],
         default_objective=str(record["default_objective"]),
+        implicit=str(record.get("implicit", "")),
     )

@@ -25,6 +25,7 @@ from scalewise.laws.law import Law, Published
 from scalewise.laws.muennighoff import DATA_CONSTRAINED
 from scalewise.laws.power import POWER_LAWS
 from scalewise.laws.saturating import SATURATING_LAWS
+from scalewise.laws.trajectory import TRAJECTORY_LAWS
 
 # A bare word, perhaps with hyphens: 'kaplan-params' is a key, not a difference of two constants.
 PARAM_COUNTS = ("params", "params_nonembed")
@@ -54,6 +55,7 @@ LAWS: Mapping[str, Law] = catalogue(
     BROKEN_COMPUTE,
     *SATURATING_LAWS,
     *KAPLAN_LAWS,
+    *TRAJECTORY_LAWS,
     CHINCHILLA,
     COUPLED,
     FARSEER,

@@ -60,6 +60,7 @@ def law_from_formula(
     ``variables`` maps symbols to columns where the defaults (N, D, C and column names) do not
     serve, such as ``{"N": "params_nonembed"}``; then it names every input. Unless ``quantity`` or
     the text says otherwise, a formula in ``loss`` predicts ``error``, any other predicts ``loss``.
+    One that contains what it predicts, ``loss = ... loss ...``, is solved for it.
     Constants in an exponent become exponents, bare added ones offsets, the rest amplitudes.
 
     Raises FormulaError for anything that is not a law with one to twelve separable constants.
@@ -74,6 +75,9 @@ def law_from_formula(
     names = _in_order(expression, excluded=frozenset(inputs))
     _check_symbols(text, inputs, names)
     predicted = quantity or stated or ("error" if "loss" in inputs.values() else "loss")
+    own = next((s for s, column in inputs.items() if column == predicted), "")
+    implicit = own if len(inputs) > 1 else ""
+    inputs = {s: column for s, column in inputs.items() if s != implicit}
     law = Law(
         key=render(expression),
         title="A formula of your own",
@@ -83,6 +87,7 @@ def law_from_formula(
         quantity=predicted,
         use_when="You know a form that the catalogue lacks; backtest it against the others.",
         default_objective="ls" if predicted == "error" else "huber-log",
+        implicit=implicit,
     )
     inseparable = inseparable_constants(law)
     if inseparable:

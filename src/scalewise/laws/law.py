@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from scalewise.laws.dimensions import (
     rigid_variables,
     unit_groups,
 )
+from scalewise.laws.implicit import fixed_point
 from scalewise.laws.linearity import linear_names
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -107,7 +108,8 @@ class Law:
 
     ``variables`` maps each symbol of the formula that is an input to the run-table column it
     stands for, so that Kaplan's N (``params_nonembed``) and Chinchilla's (``params``) cannot be
-    exchanged by accident.
+    exchanged by accident. ``implicit`` is the symbol of the predicted quantity where the formula
+    itself contains it; the law's value is then the one that satisfies the formula.
 
     >>> law = Law(key="mine", title="", formula="E + A / N**alpha", variables={"N": "params"},
     ...           constants=(Constant("E", "offset"), Constant("A", "amplitude"),
@@ -128,9 +130,11 @@ class Law:
     quantity: Quantity = "loss"
     use_when: str = ""
     default_objective: str = "huber-log"
+    implicit: str = ""
 
     def __post_init__(self) -> None:
-        declared = [*self.variables, *self.constant_names]
+        own = [self.implicit] if self.implicit else []
+        declared = [*self.variables, *self.constant_names, *own]
         if len(set(declared)) < len(declared) or set(declared) != self.expression.names:
             raise LawError(
                 f"Law {self.key!r} declares {sorted(declared)} but its formula uses "
@@ -190,15 +194,46 @@ class Law:
         Works for complex ``theta``, so that a derivative can be checked by a complex step.
         Raises LawError if a constant or an input is missing or unknown.
         """
-        result, _ = program(self.expression).run(self._values(theta, inputs))
-        return np.asarray(result)
+        values = self._values(theta, inputs)
+        if self.implicit:
+            formula = program(self.expression, frozenset({self.implicit}))
+            return fixed_point(formula, self.implicit, values)[0]
+        return np.asarray(program(self.expression).run(values)[0])
 
     def gradient(self, theta: Theta, **inputs: Array | float) -> dict[str, Array]:
         """Derivative of the predicted quantity by each constant, exact, in the value's shape."""
-        by = frozenset(self.constant_names)
-        value, gradient = program(self.expression, by).run(self._values(theta, inputs))
+        value, gradient = self.evaluate(self._values(theta, inputs))
         shape = np.shape(value)
         return {name: np.broadcast_to(gradient[name], shape) for name in self.constant_names}
+
+    def evaluate(
+        self, values: Mapping[str, Any], *, start: Any = 1.0, data: dict[int, Any] | None = None
+    ) -> tuple[Array, Mapping[str, Array]]:
+        """Value and derivatives at constants and inputs by symbol, as a search needs them.
+
+        ``data`` keeps between calls what depends on the inputs alone; an implicit law is solved
+        from ``start``.
+        """
+        by = frozenset(self.constant_names)
+        if not self.implicit:
+            return program(self.expression, by).run(values, data)
+        formula = program(self.expression, by | {self.implicit})
+        return fixed_point(formula, self.implicit, values, start=start, data=data)
+
+    def explicit(self, column: str) -> Law:
+        """An implicit law with the predicted quantity on the right read from a column."""
+        return replace(
+            self,
+            key=f"{self.key} by {column}",
+            variables={**self.variables, self.implicit: column},
+            published=(),
+            implicit="",
+        )
+
+    @property
+    def _symbols(self) -> frozenset[str]:
+        """What carries a unit of its own: the variables, and the quantity of an implicit law."""
+        return frozenset(self.variables) | ({self.implicit} if self.implicit else frozenset())
 
     def _values(self, theta: Theta, inputs: Mapping[str, Any]) -> dict[str, Array]:
         if not set(self.constant_names) <= set(theta):
@@ -223,14 +258,22 @@ class Law:
                 f"Law {self.key!r} has no constant {name!r}.",
                 hint=f"It has {', '.join(self.constant_names)}.",
             )
-        carrying = carriers(self.expression, frozenset(self.variables))
+        carrying = carriers(self.expression, self._symbols)
         carried = QUANTITY_UNITS[self.quantity] if name in carrying else ""
-        return render_unit(self.dimensions[name], self.variables, quantity=carried)
+        columns = {**self.variables, self.implicit: self.quantity}
+        dimensions = constant_dimensions(self.expression, self._symbols)
+        return render_unit(dimensions[name], columns, quantity=carried)
 
     @property
     def dimensions(self) -> Mapping[str, Mapping[str, Expression]]:
         """For each constant, the power of each variable that its unit contains."""
-        return constant_dimensions(self.expression, frozenset(self.variables))
+        every = constant_dimensions(self.expression, self._symbols)
+        if not self.implicit:
+            return every
+        return {
+            name: {s: power for s, power in unit.items() if s != self.implicit}
+            for name, unit in every.items()
+        }
 
     @property
     def is_unit_free(self) -> bool:
@@ -239,7 +282,7 @@ class Law:
         False for formulas such as ``E - k * log(N)``, which hold in one unit of N, and for those
         in which two inputs share one, see ``unit_groups``.
         """
-        return is_unit_free(self.expression, frozenset(self.variables))
+        return is_unit_free(self.expression, self._symbols)
 
     @property
     def unit_groups(self) -> tuple[frozenset[str], ...]:
@@ -249,11 +292,13 @@ class Law:
     @property
     def rigid(self) -> frozenset[str]:
         """The variables that the formula takes in one unit only, as N in ``E - k * log(N)``."""
-        return rigid_variables(self.expression, frozenset(self.variables))
+        return rigid_variables(self.expression, self._symbols)
 
     @property
     def linear(self) -> frozenset[str]:
-        """Constants in which the formula is jointly linear."""
+        """Constants in which the formula is jointly linear; an implicit one is in none."""
+        if self.implicit:
+            return frozenset()
         return linear_names(
             self.expression, frozenset(c.name for c in self.constants if c.role != "exponent")
         )

@@ -16,6 +16,10 @@ from scalewise.plan.optimum import optimal_size, size_of, trades
 Array = np.ndarray[Any, np.dtype[Any]]
 Band = tuple[Array, Array, Array]
 
+UNKNOWN_RANGE = (1e18, 1e24)  # FLOP: published constants come without their runs
+BEYOND = 100.0  # times the largest run, up to which frontiers are drawn
+AROUND = (0.01, 0.1, 1.0, 10.0, 100.0)  # budgets of a curve, in the one asked about
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -100,8 +104,8 @@ def allocate(
         law=result.law.key,
         extrapolation=float(beyond.get("flops", 1.0)),
         runs=result.runs,
-        rests_on=tuple(f"{member.law.key} ({share:.0%})" for share, member in members),
-        warnings=(*result.warnings, *_left_out(result, members)),
+        rests_on=rests_on(members),
+        warnings=(*result.warnings, *left_out(result, members)),
     )
 
 
@@ -132,6 +136,23 @@ def frontier(
         size=size,
         level=level,
     )
+
+
+def around(
+    result: FitResult, flops: float, *, tokens_unique: float | None = None, level: float = 0.9
+) -> Frontier:
+    """The allocation at budgets from a hundredth of ``flops`` to a hundred times as much."""
+    budgets = _budget(flops) * np.array(AROUND)
+    return frontier(result, budgets, tokens_unique=tokens_unique, level=level)
+
+
+def drawn_range(result: FitResult, flops: float | None = None) -> tuple[float, float]:
+    """FLOP between which a frontier is drawn: from the smallest run to the largest or ``flops``.
+
+    Without ``flops``, to a hundred times the largest.
+    """
+    low, high = result.ranges.get("flops", UNKNOWN_RANGE)
+    return low, max(high, flops or (BEYOND if result.ranges else 1.0) * high)
 
 
 def _budget(flops: float) -> float:
@@ -188,7 +209,13 @@ def _refusal(result: FitResult, tokens_unique: float | None) -> LawError:
     )
 
 
-def _left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tuple[str, ...]:
+def rests_on(members: list[tuple[float, FitResult]]) -> tuple[str, ...]:
+    """Each law that had a say, with its share."""
+    return tuple(f"{member.law.key} ({share:.0%})" for share, member in members)
+
+
+def left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tuple[str, ...]:
+    """The laws behind a result that had no say, in a sentence; nothing if all had."""
     kept = {member.law.key for _, member in members}
     lost = [member.law.key for _, member in result.members if member.law.key not in kept]
     if not lost:

@@ -19,8 +19,10 @@ from scalewise.laws.law import Law
 from scalewise.plan.allocate import (
     Frontier,
     Interval,
+    drawn_range,
     frontier,
     given_tokens,
+    left_out,
     theta_of_draws,
     trading_laws,
 )
@@ -28,8 +30,6 @@ from scalewise.plan.optimum import Theta, inputs_at, optimal_size
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-UNKNOWN_RANGE = (1e18, 1e24)  # FLOP: published constants come without their runs
-BEYOND = 100.0  # times the largest run up to which contours are drawn unless told otherwise
 _LEVELS = 7
 _PLACES = 81  # along the frontier
 _DRAWN = 321  # along a contour, which is steep at its ends
@@ -96,7 +96,7 @@ def iso_loss(
     '46.9B and 0.88T tokens'
     """
     members = trading_laws(result, tokens_unique)
-    low, high = flops or _default_range(result)
+    low, high = flops or drawn_range(result)
     line = frontier(
         result, np.geomspace(low, high, _PLACES), tokens_unique=tokens_unique, level=level
     )
@@ -117,6 +117,7 @@ def iso_loss(
         extrapolation=max(farthest / largest, 1.0),
         warnings=(
             *result.warnings,
+            *left_out(result, members),
             *(f"Some resamples never reach a loss of {c.loss:.4g} nats/token." for c in lost),
         ),
     )
@@ -251,13 +252,6 @@ def _fitted(leader: FitResult, size: str) -> tuple[Array, Array]:
     symbols = {column: symbol for symbol, column in leader.law.variables.items()}
     nothing = np.empty(0)
     return leader.inputs.get(symbols[size], nothing), leader.inputs.get(symbols["tokens"], nothing)
-
-
-def _default_range(result: FitResult) -> tuple[float, float]:
-    if "flops" not in result.ranges:
-        return UNKNOWN_RANGE
-    low, high = result.ranges["flops"]
-    return low, BEYOND * high
 
 
 def _round_losses(line: Frontier) -> Array:

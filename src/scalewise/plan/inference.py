@@ -22,7 +22,14 @@ from scalewise.core.errors import LawError, UnfitDataError, UsageError
 from scalewise.fit.prediction import mixed_quantile, reach
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
-from scalewise.plan.allocate import Interval, loss_at, theta_of_draws, trading_laws
+from scalewise.plan.allocate import (
+    Interval,
+    left_out,
+    loss_at,
+    rests_on,
+    theta_of_draws,
+    trading_laws,
+)
 from scalewise.plan.optimum import inputs_at, optimal_size, size_of
 from scalewise.plan.serving import SERVING, TRAINING, ServingCost, scaled
 
@@ -71,6 +78,7 @@ class InferenceOptimum:
     extrapolation: Mapping[str, float]
     level: float
     law: str
+    rests_on: tuple[str, ...]
     runs: int
     warnings: tuple[str, ...]
 
@@ -136,9 +144,11 @@ def inference_optimum(
         line=_line([m for _, m in members], shares, solved, mean),
         level=level,
         law=result.law.key,
+        rests_on=rests_on(members),
         runs=result.runs,
         warnings=(
             *result.warnings,
+            *left_out(result, members),
             *([f"{lost:.0%} of the resamples cannot reach that loss."] if lost > 0 else []),
         ),
     )

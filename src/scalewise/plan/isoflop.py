@@ -112,7 +112,9 @@ def isoflop(
             f"tolerance={tolerance} decades is out of range.", hint="Use 0.04 for about 10 %."
         )
     data = readings(runs, size=size, rows=rows)
-    nominal = found_budgets(data.flops, tolerance) if budgets is None else np.asarray(budgets)
+    nominal = (
+        found_budgets(data.flops, tolerance) if budgets is None else np.unique(np.asarray(budgets))
+    )
     profiles = [
         _profile(data.take(np.abs(np.log10(data.flops / c)) < tolerance), window) for c in nominal
     ]

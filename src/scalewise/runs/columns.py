@@ -183,6 +183,7 @@ COLUMNS: Mapping[str, Column] = _catalogue(
            aliases=("num_warmup_steps", "n_warmup_steps")),
     Column(name="decay_fraction", unit="[0, 1]", note="decayed share of the run",
            aliases=("decay_frac",)),
+    Column(name="averaging", unit="[0, 1]", note="share of the updates averaged in the weights"),
     Column(name="seed", unit="", note="random seed", aliases=("random_seed",)),
     Column(name="is_final", unit="", note="a finished model", kind="flag", aliases=("final",)),
     Column(name="is_annealed", unit="", note="its learning rate has decayed", kind="flag",

@@ -55,7 +55,11 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tokens, Tokens]:
         """Inputs (n, T) and targets (n * T,) of the update after ``step`` updates."""
-        places = np.arange(step * self._per_batch, (step + 1) * self._per_batch)
+        return self.span(step * self._per_batch, self._per_batch)
+
+    def span(self, first: int, count: int) -> tuple[Tokens, Tokens]:
+        """Inputs (count, T) and targets (count * T,) of the windows from the ``first`` on."""
+        places = np.arange(first, first + count)
         epochs, offsets = np.divmod(places, self.windows.count)
         if epochs[0] == epochs[-1]:
             return self.windows.take(self._order(int(epochs[0]))[offsets])

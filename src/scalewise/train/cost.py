@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scalewise.core import counting
 from scalewise.core.flops import flops_per_token, forward_flops_per_token
 from scalewise.runs.spec import RunSpec
-from scalewise.train.schedule import eval_steps, total_updates
+from scalewise.train.schedule import eval_steps, tokens_trained, total_updates
 
 FINAL_EVAL_TOKENS = 2**20  # finished models see the whole split, up to this many tokens of it
 
@@ -27,7 +27,7 @@ class RunCost:
 
 def training_flops_exact(spec: RunSpec) -> float:
     """FLOPs of all updates of a run, trunk and branches, by the rule ``exact``."""
-    return total_updates(spec) * spec.batch_tokens * flops_per_token(spec.shape, "exact")
+    return tokens_trained(spec) * flops_per_token(spec.shape, "exact")
 
 
 def estimate_cost(
@@ -77,9 +77,13 @@ SECONDS_OF_START = 4.0  # spawning a process and importing torch
 
 def step_seconds(spec: RunSpec) -> float:
     """CPU seconds of one update on the reference core."""
-    shape, tokens = spec.shape, spec.batch_tokens
+    return _seconds(spec, updates=1, tokens=spec.batch_tokens)
+
+
+def _seconds(spec: RunSpec, *, updates: int, tokens: float) -> float:
+    shape = spec.shape
     return (
-        SECONDS_PER_LAYER * (shape.n_layer + 1)
+        SECONDS_PER_LAYER * (shape.n_layer + 1) * updates
         + SECONDS_PER_ELEMENT * tokens * (shape.n_layer * shape.d_model + shape.vocab_size)
         + SECONDS_PER_FLOP * tokens * flops_per_token(shape, "exact")
     )
@@ -93,5 +97,5 @@ def _cpu_seconds(spec: RunSpec, val_tokens: int) -> float:
     forward_share = forward_flops_per_token(spec.shape, "exact") / flops_per_token(
         spec.shape, "exact"
     )
-    evaluated_updates = (trunk_evals + final_evals) / spec.batch_tokens * forward_share
-    return SECONDS_OF_START + step_seconds(spec) * (total_updates(spec) + evaluated_updates)
+    tokens = tokens_trained(spec) + (trunk_evals + final_evals) * forward_share
+    return SECONDS_OF_START + _seconds(spec, updates=total_updates(spec), tokens=tokens)

@@ -39,9 +39,10 @@ class Ruler:
         count = min(self._windows.count, max(1, wanted // self._windows.context_length))
         losses = learner.losses(*self._windows.take(slice(0, count)))
         loss = float(losses.mean(dtype=np.float64))
-        tokens = step * self._spec.batch_tokens
+        tokens = self._spec.tokens_at(step)
         return self._facts | {
             "step": step,
+            "batch_tokens": self._spec.batch_at(max(0, step - 1)),
             "tokens": tokens,
             "flops": training_flops(self._facts["params"], tokens),
             "flops_exact": tokens * flops_per_token(self._spec.shape, "exact"),
@@ -76,7 +77,6 @@ def run_facts(spec: RunSpec, tokens: TokenizedCorpus) -> Row:
         "n_layer": shape.n_layer,
         "vocab_size": shape.vocab_size,
         "context_length": shape.context_length,
-        "batch_tokens": spec.batch_tokens,
         "lr_peak": spec.lr_peak,
         "schedule": spec.schedule,
         "warmup_steps": spec.warmup_steps,

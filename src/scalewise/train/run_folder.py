@@ -9,7 +9,8 @@
     │   ├── spec.json
     │   ├── rows.jsonl              rewritten whole at every evaluation
     │   ├── checkpoint-{a,b}.npz
-    │   ├── LOCK                    held by the process that is training it
+    │   ├── LOCK, CLAIM-NUMBER      of the process that is training it
+    │   ├── attempts.jsonl          one line for each process that took it up
     │   └── DONE                    written last
     └── runs.jsonl                  the rows of all finished runs
 """
@@ -17,23 +18,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scalewise.core.errors import RunDataError, UsageError
+from scalewise.core.errors import RunDataError
 from scalewise.core.records import atomic_write, to_json
 from scalewise.runs.spec import RunSpec
+from scalewise.train.claim import Claim, RunBusyError, claimed
 
 Row = dict[str, Any]
 
-
-class RunBusyError(UsageError):
-    """Another process is training this run."""
+__all__ = ["Row", "RunBusyError", "RunFolder", "bind_corpus", "finished_rows"]
 
 
 class RunFolder:
@@ -43,6 +41,7 @@ class RunFolder:
         readable = re.sub(r"[^A-Za-z0-9._=-]+", "_", spec.run_id)[:60]
         self.path = queue / "runs" / f"{readable}-{spec.fingerprint}"
         self._spec = spec
+        self._claim: Claim | None = None
 
     @property
     def is_done(self) -> bool:
@@ -57,6 +56,7 @@ class RunFolder:
 
     def write_rows(self, rows: Sequence[Row]) -> None:
         """Replace the rows measured so far."""
+        self._check_claim()
         atomic_write(self.path / "rows.jsonl", "".join(f"{to_json(row)}\n" for row in rows))
 
     def rows(self) -> list[Row]:
@@ -65,6 +65,7 @@ class RunFolder:
 
     def finish(self, facts: Row) -> None:
         """Mark the run as ended; it will not be trained again."""
+        self._check_claim()
         atomic_write(self.path / "DONE", to_json(facts, indent=1))
 
     def outcome(self) -> Row:
@@ -74,17 +75,20 @@ class RunFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the run while it is trained.
+        """Hold the run while it is trained; see `scalewise.train.claim`.
 
-        The claim belongs to the process: it ends with it, however it ends, so no claim outlives
-        a killed process. Raises RunBusyError when another process holds it.
+        Raises RunBusyError when another process holds it, or has taken it over since.
         """
-        with (self.path / "LOCK").open("a+") as file:
-            _lock(file.fileno(), self.path.name)
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            yield
+        with claimed(self.path) as claim:
+            self._claim = claim
+            try:
+                yield
+            finally:
+                self._claim = None
+
+    def _check_claim(self) -> None:
+        if self._claim is not None:
+            self._claim.check()
 
 
 def finished_rows(queue: Path) -> list[Row]:
@@ -97,20 +101,6 @@ def _read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _lock(descriptor: int, name: str) -> None:
-    if sys.platform == "win32":  # no advisory locks: one executor per queue is the user's care
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunBusyError(
-            f"Run {name} is being trained by another process.",
-            hint="Wait for it, or stop that process; its work is kept.",
-        ) from error
 
 
 def bind_corpus(queue: Path, fingerprint: str, name: str) -> None:

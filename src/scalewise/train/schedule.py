@@ -37,7 +37,7 @@ def segments(spec: RunSpec) -> tuple[Segment, ...]:
 
     Hägele et al. 2024 (2405.18392): one trunk serves every budget.
     """
-    budgets = [tokens // spec.batch_tokens for tokens in spec.token_budgets]
+    budgets = [spec.steps_within(tokens) for tokens in spec.token_budgets]
     if spec.schedule != "wsd":
         return (Segment("trunk", 0, budgets[-1]),)
     pieces: list[Segment] = []
@@ -56,14 +56,25 @@ def total_updates(spec: RunSpec) -> int:
     return sum(piece.updates for piece in segments(spec))
 
 
+def tokens_trained(spec: RunSpec) -> int:
+    """Tokens of all updates, trunk and branches together.
+
+    Those of a branch are counted at their place in the run, as the trunk's are.
+    """
+    return sum(spec.tokens_at(piece.last) - spec.tokens_at(piece.first) for piece in segments(spec))
+
+
 def lr_factor(spec: RunSpec, piece: Segment, step: int) -> float:
     """The learning rate of one update as a share of the peak, in (0, 1].
 
     Warm-up is linear over ``warmup_steps``. A branch decays as 1 - sqrt(progress), which beat
     linear and cosine decay in Hägele et al. 2024, fig. 5. ``cosine`` and ``linear`` fall to zero
-    from the end of the warm-up to the end of the run.
+    from the end of the warm-up to the end of the run. A stage of smaller batches learns at the
+    square root of their share of ``batch_tokens``, the usual rule for Adam.
     """
     warmup = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
+    if spec.batch_stages:
+        warmup *= sqrt(spec.batch_at(step) / spec.batch_tokens)
     if piece.kind == "branch":
         return warmup * (1.0 - sqrt((step - piece.first) / piece.updates))
     if spec.schedule in ("constant", "wsd") or step < spec.warmup_steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def save_tokens(tokens: TokenizedCorpus, folder: Path) -> None:
     """Write the arrays so that worker processes can map them into memory."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, values in (("train", tokens.train), ("val", tokens.val)):
-        partial = folder / f"{split}.partial.npy"
+        partial = folder / f".{secrets.token_hex(8)}.partial.npy"  # others may write theirs
         np.save(partial, values, allow_pickle=False)
         partial.replace(folder / f"{split}.npy")
     facts = {

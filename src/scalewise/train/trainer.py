@@ -145,8 +145,7 @@ class _Trainer:
         if piece.kind == "branch" and self._trunk is None:
             self._trunk = self._learner.arrays()
         while at.step < piece.last:
-            inputs, targets = self._batches.batch(at.step)
-            self._learner.update(inputs, targets, spec.lr_peak * lr_factor(spec, piece, at.step))
+            self._update(piece)
             at.step += 1
             at.updates += 1
             is_end = at.step == piece.last
@@ -155,10 +154,24 @@ class _Trainer:
                 return "diverged"
             is_finished = is_end and spec.schedule != "wsd"  # measured when the segment is left
             if piece.kind == "trunk" and at.step in self._eval_steps and not is_finished:
-                self._measure(piece, "ok")
+                loss = self._measure(piece, "ok")
+                if loss is not None and loss <= spec.stop_loss:
+                    return "reached"
             if is_check:
                 self._save_and_report_in_time()
         return "ok"
+
+    def _update(self, piece: Segment) -> None:
+        """One update on the batch of this step, its gradient noise measured when it is time."""
+        spec, step = self._spec, self._at.step
+        T = spec.shape.context_length
+        count = spec.batch_at(step) // T
+        inputs, targets = self._batches.span(spec.tokens_at(step) // T, count)
+        lr = spec.lr_peak * lr_factor(spec, piece, step)
+        if spec.noise_every and (step + 1) % spec.noise_every == 0 and count > 1:
+            self._noise.add(self._learner.noisy_update(inputs, targets, lr))
+        else:
+            self._learner.update(inputs, targets, lr)
 
     def _leave(self, piece: Segment) -> None:
         """Measure the finished model at the end of a branch, and go back to the trunk."""

@@ -22,6 +22,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
+from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats, shade
 from scalewise.report.formats import counted, listed
@@ -38,8 +39,8 @@ def approaches_card(found: Approaches) -> Card:
     level = f"{found.level:.0%}"
     rows: list[tuple[Cell, ...]] = [
         (
-            e.title, e.a.value, e.a.low, e.a.high, e.params.value, e.params.low, e.params.high,
-            e.tokens_per_param.value, e.tokens_per_param.low, e.tokens_per_param.high,
+            e.title, e.a.value, *edges(e.a), e.params.value, *edges(e.params),
+            e.tokens_per_param.value, *edges(e.tokens_per_param),
         )
         for e in found.entries
     ]  # fmt: skip
@@ -123,9 +124,7 @@ def isoflop_card(found: IsoFlop) -> Card:
 def _conclusion(found: Approaches, level: str, reach: str) -> str:
     if not found.entries:
         return "No approach could be run on this table."
-    said = [
-        f"{e.title} a = {e.a.value:.3f} ({e.a.low:.3f} to {e.a.high:.3f})" for e in found.entries
-    ]
+    said = [f"{e.title} a = {told(e.a, lambda v: f'{v:.3f}')}" for e in found.entries]
     sizes = [e.params.value for e in found.entries]
     span = (
         format_count(sizes[0])

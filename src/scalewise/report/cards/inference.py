@@ -25,7 +25,7 @@ from scalewise.report.card import (
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import number, percent
+from scalewise.report.formats import listed, number, percent
 
 Paid = tuple[Bill, Bill]  # of the cheapest model and of the compute-optimal one
 
@@ -44,7 +44,7 @@ def inference_card(found: InferenceOptimum, *, asked: str = "", paid: Paid | Non
         Fact("quality", asked or f"a loss of {found.quality:.4f} nats/token"),
         Fact("served", f"{format_count(found.inference_tokens)} tokens over the model's life"),
         Fact("rule", rule),
-        Fact("rests on", found.law),
+        Fact("rests on", listed(list(found.rests_on))),
         Fact("reach", basis),
     ]
     return Card(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,20 @@ if TYPE_CHECKING:
     from scalewise.runs.spec import RunSpec
     from scalewise.runs.table import RunTable
     from scalewise.train.progress import Progress
+    from scalewise.train.rates import RateSearch
 
 TAKEN_UP_AGAIN = ("crashed", "busy", "failed")
 
 
 def train(
-    *, specs: str, out: str | None, executor: str, workers: int, device: str, dry_run: bool
+    *,
+    specs: str,
+    out: str | None,
+    executor: str,
+    workers: int,
+    device: str,
+    tune_lr: bool,
+    dry_run: bool,
 ) -> Answer:
     """Train the runs that SPECS plans, and gather one run table.
 
@@ -35,6 +44,9 @@ def train(
 
     Each run has its own folder under --out. What is finished is never trained again, and what was
     interrupted goes on where it was left: run the same command again.
+
+    With --tune-lr, short runs at three or more rates around its lr_peak choose the rate of every
+    model size and batch size first; the outcome is kept in rates.json.
 
     A run that diverged is a result: it is in the table with that status, and a warning says so.
     Exits with 4 if a run could not be finished.
@@ -46,17 +58,21 @@ def train(
         return Answer(data={"planned": [plan_row(spec) for spec in planned]},
                       cards=lambda: [plan_card(planned, workers)])  # fmt: skip
     folder = Path(out) if out is not None else Path(f"{Path(specs).stem}-runs")
+    search = _tuned(planned, folder, workers, executor, device) if tune_lr else None
+    if search is not None:
+        planned = search.tuned(planned)
     table, unfinished = train_specs(
         planned, folder, workers=workers, executor=executor, device=device
     )
     path = folder / "runs.jsonl"
-    warnings = tuple(_told(event) for event in unfinished)
+    warnings = tuple(_told(event) for event in unfinished) + _edges(search)
     left = [event.run_id for event in unfinished if event.status in TAKEN_UP_AGAIN]
 
     def cards() -> list[Card]:
         from scalewise.report.cards.runs import runs_card
 
-        return [runs_card(table)] if table is not None else []
+        told = [rates_card(search)] if search is not None else []
+        return [*told, runs_card(table)] if table is not None else told
 
     failure = None
     if left:
@@ -69,11 +85,39 @@ def train(
             "out": str(path),
             "unfinished": [event.run_id for event in unfinished],
             "table": None if table is None else runs_data(table, ()),
+            "rates": None if search is None else asdict(search),
         },
         cards=cards,
         warnings=warnings,
         data_sha256="" if table is None else table.sha256,
         failure=failure,
+    )
+
+
+def _tuned(
+    planned: Sequence[RunSpec], folder: Path, workers: int, executor: str, device: str
+) -> RateSearch:
+    require_training()
+    from scalewise.train.rates import tune_rates
+
+    with training_progress(planned) as on_progress:
+        return tune_rates(
+            planned,
+            folder,
+            workers=workers,
+            executor=executor,
+            device=device,
+            on_progress=on_progress,
+        )
+
+
+def _edges(search: RateSearch | None) -> tuple[str, ...]:
+    cells = () if search is None else search.cells
+    return tuple(
+        f"At width {cell.d_model} and batch {cell.batch_tokens} the best rate, {cell.lr_peak:.3g}, "
+        "is at the edge of those tried; start the search nearer to it."
+        for cell in cells
+        if cell.is_edge
     )
 
 
@@ -142,6 +186,37 @@ def plan_row(spec: RunSpec) -> dict[str, Any]:
     }
 
 
+def rates_card(search: RateSearch) -> Card:
+    """The learning rate found for every model size and batch size."""
+    from scalewise.report.card import Card, Column, Table
+
+    trials = sum(len(cell.trials) for cell in search.cells)
+    return Card(
+        title="Learning rates",
+        conclusion=f"{trials} short runs chose {len(search.cells)} peak learning rates; they "
+        f"grow as batch_tokens**{search.rule.batch_exponent:.2f}.",
+        table=Table(
+            (
+                Column("params_nonembed", format="count"),
+                Column("batch_tokens", format="count"),
+                Column("lr_peak", format="number"),
+                Column("loss", "nats/token", "loss"),
+                Column("tried", format="text"),
+            ),
+            tuple(
+                (
+                    cell.params_nonembed,
+                    cell.batch_tokens,
+                    cell.lr_peak,
+                    cell.loss,
+                    ", ".join(f"{rate:.2g}" for rate, _ in cell.trials),
+                )
+                for cell in search.cells
+            ),
+        ),
+    )
+
+
 def plan_card(specs: Sequence[RunSpec], workers: int) -> Card:
     """The planned runs, nothing trained."""
     from scalewise.core.quantities import format_duration
@@ -179,10 +254,14 @@ command = verb(
             ["--device"], default="cpu", show_default=True, metavar="cpu|cuda|cuda:N",
             help="Where to train; cuda shares all GPUs out among the workers.",
         ),
+        click.Option(
+            ["--tune-lr"], is_flag=True, help="Choose the learning rates by short runs first."
+        ),
         click.Option(["--dry-run"], is_flag=True, help="Print the plan and train nothing."),
     ),
     examples=(
         'train ladder.toml --dry-run',
         'train ladder.toml --workers 2',
+        'train ladder.toml --tune-lr',
     ),
 )  # fmt: skip

@@ -25,6 +25,17 @@ class ShapeFields(BaseModel):
     tied_head: bool | None = None
 
 
+class ScanFields(BaseModel):
+    """A scan of batch sizes: these widths with all of these batch sizes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    widths: list[PositiveInt] = Field(min_length=1)
+    batch_tokens: list[PositiveInt] = Field(min_length=1)
+    token_budgets: list[int | float | str] = []
+    seeds: list[int] = []
+
+
 class LadderFields(BaseModel):
     """One ladder: every width with every batch size and seed, at every token budget."""
 
@@ -51,4 +62,8 @@ class LadderFields(BaseModel):
     eval_points: int = Field(default=24, ge=0)
     precision: Precision = "fp32"
     averaging: float = Field(default=0.0, ge=0, lt=1)
+    batch_stages: list[tuple[PositiveInt, PositiveInt]] = []
+    stop_loss: float = Field(default=0.0, ge=0)
+    noise_every: int = Field(default=0, ge=0)
+    scan: ScanFields | None = None
     shape: ShapeFields = ShapeFields()

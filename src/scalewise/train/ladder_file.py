@@ -14,6 +14,15 @@
     context_length = 64
     schedule = "wsd"                       # constant, cosine, linear: one run per budget
     lr_peak = 0.005                        # default: by batch size
+    eval_points = 50                       # losses per curve, evenly spaced in log-steps
+    averaging = 0.1                        # measure weights averaged over this share of the run
+    stop_loss = 1.9                        # a constant-rate run is finished once it is reached
+    noise_every = 50                       # updates between measurements of the gradient noise
+    batch_stages = [[128, 2000]]           # smaller batches first: [batch_tokens, steps]
+    [scan]                                 # more batch sizes, for some widths only
+    widths = [32]
+    batch_tokens = [128, 256, 1024, 2048]
+    token_budgets = ["4M"]                 # default: as above, and so are the seeds
     [shape]                                # any further field of ModelShape
     gated_mlp = true
 """
@@ -21,6 +30,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,9 +45,11 @@ from scalewise.train.shape import shape_from_width
 if TYPE_CHECKING:
     from scalewise.train.ladder_fields import LadderFields
 
+Budgets = tuple[int, ...]
 _PASSED_ON = (
     "schedule", "warmup_steps", "decay_fraction", "weight_decay", "beta1", "beta2", "grad_clip",
-    "eval_tokens", "eval_points", "precision", "tokenizer", "averaging",
+    "eval_tokens", "eval_points", "precision", "tokenizer", "averaging", "stop_loss",
+    "noise_every",
 )  # fmt: skip
 
 
@@ -73,14 +85,24 @@ def read_plan(path: str | Path) -> tuple[RunSpec, ...]:
 def ladder_from_fields(fields: dict[str, Any], *, folder: Path) -> tuple[RunSpec, ...]:
     """The runs of a ladder given as fields; a relative corpus is looked up in ``folder``."""
     ladder = _checked(fields)
-    budgets = tuple(sorted({round(parse_quantity(str(b))) for b in ladder.token_budgets}))
-    ends = [budgets] if ladder.schedule == "wsd" else [(budget,) for budget in budgets]
-    return tuple(
+    grids = [
+        (ladder.widths, ladder.batch_tokens, ladder.seeds, _ends(ladder.token_budgets, ladder))
+    ]
+    if (scan := ladder.scan) is not None:
+        ends = _ends(scan.token_budgets or ladder.token_budgets, ladder)
+        grids.append((scan.widths, scan.batch_tokens, scan.seeds or ladder.seeds, ends))
+    runs = [
         _run(ladder, folder, width, batch_tokens, seed, end)
-        for width, batch_tokens, seed, end in product(
-            ladder.widths, ladder.batch_tokens, ladder.seeds, ends
-        )
-    )
+        for grid in grids
+        for width, batch_tokens, seed, end in product(*grid)
+    ]
+    return tuple({spec.run_id: spec for spec in runs}.values())  # a scan may cross the ladder
+
+
+def _ends(token_budgets: Sequence[int | float | str], ladder: LadderFields) -> list[Budgets]:
+    """The budgets of each run that a width takes: all in one under ``wsd``."""
+    budgets = tuple(sorted({round(parse_quantity(str(budget))) for budget in token_budgets}))
+    return [budgets] if ladder.schedule == "wsd" else [(budget,) for budget in budgets]
 
 
 def _run(
@@ -89,13 +111,13 @@ def _run(
     width: int,
     batch_tokens: int,
     seed: int,
-    budgets: tuple[int, ...],
+    budgets: Budgets,
 ) -> RunSpec:
     from scalewise.train.corpus import is_named
     from scalewise.train.tokenizer import vocab_size_of
 
     parts = [ladder.name, f"d{width}"]
-    parts += [f"b{batch_tokens}"] if len(ladder.batch_tokens) > 1 else []
+    parts += [f"b{batch_tokens}"] if len(ladder.batch_tokens) > 1 or ladder.scan else []
     parts += [f"t{budgets[0]}"] if ladder.schedule != "wsd" else []
     shape = shape_from_width(
         width,
@@ -113,6 +135,7 @@ def _run(
         seed=seed,
         family=ladder.name,
         corpus=ladder.corpus if is_named(ladder.corpus) else str(folder / ladder.corpus),
+        batch_stages=tuple(ladder.batch_stages),
         **{name: getattr(ladder, name) for name in _PASSED_ON},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,12 +76,44 @@ class Learner:
 
     def update(self, inputs: Tokens, targets: Tokens, lr: float) -> None:
         """One optimizer update; never waits for the device."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr * group["lr_scale"]
+        self._step(*self._gradient(inputs, targets), lr)
+
+    def update_in_parts(
+        self, inputs: Tokens, targets: Tokens, lr: float, parts: int
+    ) -> tuple[float, float]:
+        """One update from the mean gradient of equal parts of the batch.
+
+        Returns the mean of their squared gradient norms, and the squared norm of the mean, both
+        before clipping.
+        """
+        pieces = [
+            self._gradient(part, wanted)
+            for part, wanted in zip(
+                np.array_split(inputs, parts), np.array_split(targets, parts), strict=True
+            )
+        ]
+        small_sq = sum(float(self._norm(grads)) ** 2 for _, grads in pieces) / parts
+        loss = torch.stack([loss for loss, _ in pieces]).mean()
+        grads = tuple(
+            torch.stack(leaf).mean(0) for leaf in zip(*(g for _, g in pieces), strict=True)
+        )
+        big_sq = float(self._norm(grads)) ** 2
+        self._step(loss, grads, lr)
+        return small_sq, big_sq
+
+    def _gradient(self, inputs: Tokens, targets: Tokens) -> tuple[Tensor, tuple[Tensor, ...]]:
         with self._precision():
             loss = self._model.loss(self._flat, self._sent(inputs), self._sent(targets))
-        grads = torch.autograd.grad(loss, self._leaves)
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        return loss.detach(), torch.autograd.grad(loss, self._leaves)
+
+    @staticmethod
+    def _norm(grads: Sequence[Tensor]) -> Tensor:
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+
+    def _step(self, loss: Tensor, grads: tuple[Tensor, ...], lr: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        norm = self._norm(grads)
         torch._foreach_mul_(grads, (self._spec.grad_clip / (norm + 1e-6)).clamp_(max=1.0))
         for leaf, grad in zip(self._leaves, grads, strict=True):
             leaf.grad = grad
@@ -89,7 +121,7 @@ class Learner:
         self._updates += 1
         if self._spec.averaging:
             self._average()
-        self._loss_sum += loss.detach()
+        self._loss_sum += loss
         self._loss_count += 1
 
     @torch.no_grad()

@@ -23,6 +23,8 @@ from scalewise.train.progress import OnProgress
 
 TRIALS = "rate-trials"
 SEARCH = "rates.json"
+REWEIGHTINGS = 100
+LEAST_DEVIATION = 1e-4  # of log rate: below it a cell lies on the rule
 AVERAGING = 0.1  # of trials of runs that average nothing: one last loss is too noisy to choose by
 
 Cell = tuple[int, int]  # width (d_model) and batch_tokens
@@ -139,14 +141,19 @@ def tune_rates(
 
 
 def rate_rule(cells: Sequence[CellRate]) -> RateRule:
-    """The power law through the rates of all cells, by least squares in logs.
+    """The power law through the rates of all cells, by least absolute deviations in logs.
 
-    An exponent is 0 where all cells share their batch or their size.
+    One unlucky trial can put the rate of its cell off by several factors; the absolute value keeps
+    such a cell from tilting the rule. An exponent is 0 where all cells share their batch or size.
     """
     logs = np.log([[c.batch_tokens, c.params_nonembed, c.lr_peak] for c in cells])
     varies = [bool(np.ptp(logs[:, k]) > 0) for k in range(2)]
     columns = np.column_stack([np.ones(len(cells)), *(logs[:, k] * varies[k] for k in range(2))])
-    constant, batch, size = np.linalg.lstsq(columns, logs[:, 2], rcond=None)[0]
+    weights = np.ones(len(cells))
+    for _ in range(REWEIGHTINGS):
+        solution = np.linalg.lstsq(columns * weights[:, None], logs[:, 2] * weights, rcond=None)[0]
+        weights = np.abs(logs[:, 2] - columns @ solution).clip(min=LEAST_DEVIATION) ** -0.5
+    constant, batch, size = solution
     return RateRule(scale=exp(constant), batch_exponent=float(batch), size_exponent=float(size))
 
 

@@ -13,6 +13,8 @@ from scalewise.train.batches import Batches
 from scalewise.train.checkpoint import Arrays, Checkpoint, CheckpointPair
 from scalewise.train.learner import Learner
 from scalewise.train.measure import Ruler
+from scalewise.train.noise import NoiseScale, parts_of, restored
+from scalewise.train.noise import facts as noise_facts
 from scalewise.train.progress import OnProgress, Progress, Status
 from scalewise.train.run_folder import Row, RunFolder
 from scalewise.train.schedule import Segment, eval_steps, lr_factor, segments, total_updates
@@ -96,6 +98,7 @@ class _Trainer:
         self._at = _Place()
         self._trunk: Arrays | None = None  # what to go back to when the branch ends
         self._rows: list[Row] = []
+        self._noise = NoiseScale()
         self._cpu_before, self._cpu_start = 0.0, time.process_time()
         self._last_save = self._last_report = time.monotonic()
 
@@ -112,6 +115,7 @@ class _Trainer:
         self._trunk = trunk or None
         self._at = _Place(found.facts["segment"], found.facts["step"], found.progress)
         self._rows, self._cpu_before = list(found.facts["rows"]), found.facts["cpu_seconds"]
+        self._noise = restored(found.facts.get("noise", (0.0, 0.0, 0)))
         # Rows measured after the checkpoint will be measured again.
         self._folder.write_rows(self._rows)
 
@@ -119,13 +123,13 @@ class _Trainer:
         """Train every segment that is left, then mark the run as done."""
         status: Status = "ok"
         self._report("running")
-        while self._at.segment < len(self._segments) and status == "ok":
+        while self._at.segment < len(self._segments) and status == "ok" and not self._is_stopped:
             piece = self._segments[self._at.segment]
             status = self._train(piece)
-            if status == "ok":
-                self._leave(piece)
-            else:
+            if status != "ok":
                 self._measure(piece, status)
+            elif not self._is_stopped:
+                self._leave(piece)
         self._save()
         self._checkpoints.keep_newest()
         self._folder.finish(
@@ -154,9 +158,9 @@ class _Trainer:
                 return "diverged"
             is_finished = is_end and spec.schedule != "wsd"  # measured when the segment is left
             if piece.kind == "trunk" and at.step in self._eval_steps and not is_finished:
-                loss = self._measure(piece, "ok")
-                if loss is not None and loss <= spec.stop_loss:
-                    return "reached"
+                self._measure(piece, "ok")
+                if self._is_stopped:
+                    break
             if is_check:
                 self._save_and_report_in_time()
         return "ok"
@@ -169,7 +173,14 @@ class _Trainer:
         inputs, targets = self._batches.span(spec.tokens_at(step) // T, count)
         lr = spec.lr_peak * lr_factor(spec, piece, step)
         if spec.noise_every and (step + 1) % spec.noise_every == 0 and count > 1:
-            self._noise.add(self._learner.noisy_update(inputs, targets, lr))
+            parts = parts_of(count)
+            small_sq, big_sq = self._learner.update_in_parts(inputs, targets, lr, parts)
+            self._noise = self._noise.add(
+                small_sq=small_sq,
+                big_sq=big_sq,
+                small_tokens=count * T // parts,
+                big_tokens=count * T,
+            )
         else:
             self._learner.update(inputs, targets, lr)
 
@@ -186,6 +197,12 @@ class _Trainer:
         if not is_last:
             self._save()
 
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether the last loss measured is the one that the run was to stop at."""
+        loss = self._rows[-1]["loss"] if self._rows else None
+        return loss is not None and loss <= self._spec.stop_loss
+
     def _is_sane(self) -> bool:
         loss = self._learner.mean_train_loss()
         return isfinite(loss) and loss < log(self._spec.shape.vocab_size) + HOPELESS
@@ -196,7 +213,11 @@ class _Trainer:
         row["lr"] = self._spec.lr_peak * lr_factor(self._spec, piece, self._at.step - 1)
         row["status"] = status
         row["cpu_seconds"] = self._cpu_seconds()
+        if self._spec.noise_every:
+            row |= noise_facts(self._noise)
         self._rows.append(row)
+        if self._is_stopped:
+            row["is_final"] = True
         self._folder.write_rows(self._rows)
         self._learner.restart_train_loss()
         self._report("running", row["loss"])
@@ -208,6 +229,7 @@ class _Trainer:
             "step": self._at.step,
             "rows": self._rows,
             "cpu_seconds": self._cpu_seconds(),
+            "noise": [self._noise.grad_sq, self._noise.trace, self._noise.count],
         }
         arrays = self._learner.arrays() | trunk
         self._checkpoints.save(Checkpoint(progress=self._at.updates, facts=facts, arrays=arrays))

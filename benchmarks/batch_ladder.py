@@ -1,12 +1,15 @@
 """Train the batch-size experiment: a scan of batch sizes, a ladder of sizes, one held-out model.
 
-    python benchmarks/batch_ladder.py tune FOLDER        # learning rates, by short runs
-    python benchmarks/batch_ladder.py train FOLDER       # the runs to fit on
-    python benchmarks/batch_ladder.py held-out FOLDER    # the larger model; tells no losses
-    python benchmarks/batch_ladder.py table FOLDER --out FILE.csv
+    python benchmarks/batch_ladder.py tune FOLDER       # learning rates, by short runs
+    python benchmarks/batch_ladder.py train FOLDER      # the runs to fit on
+    python benchmarks/batch_ladder.py repeat FOLDER     # second seeds, a scan at another size
+    python benchmarks/batch_ladder.py branch FOLDER     # local critical batches, from checkpoints
+    python benchmarks/batch_ladder.py held-out FOLDER   # the larger model; tells no losses
+    python benchmarks/batch_ladder.py table FOLDER      # FOLDER/{fit,held_out}.csv and a card
 
-Every part may be stopped and repeated. FOLDER/fit holds the runs to fit on and FOLDER/held_out
-the others, so that a forecast can be written before anybody has seen what it forecasts.
+Every part may be stopped and repeated, and needs `tune` before it. FOLDER/fit holds the runs to
+fit on and FOLDER/held_out the others, so that a forecast can be written before anybody has seen
+what it forecasts. About 50 minutes of CPU time.
 """
 
 from __future__ import annotations
@@ -14,15 +17,23 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime as dt
+import os
+import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from embedded_ladder import cpu_name, rounded, toml
+
+from scalewise.core.records import atomic_write, to_json
 from scalewise.runs.spec import RunSpec
+from scalewise.train.branches import branched_batch
 from scalewise.train.executor import train_all
 from scalewise.train.progress import Progress
-from scalewise.train.rates import tune_rates
-from scalewise.train.run_folder import finished_rows
+from scalewise.train.rates import RateSearch, tune_rates
+from scalewise.train.run_folder import Row, finished_rows
 from scalewise.train.shape import shape_from_width
+from scalewise.train.tokenizer import load_tokens
 
 SCAN_WIDTH = 48
 SCAN = {  # batch_tokens -> tokens; the largest batches need more to come to the same losses
@@ -38,7 +49,9 @@ SIZES_BATCH, SIZES_TOKENS = 1024, 8_000_000
 SIZES = (16, 20, 24, 32, 40, 64)
 SECOND_SEED = ((24, 1024), (48, 1024), (48, 4096))
 SECOND_SCAN_WIDTH, SECOND_SCAN = 24, (256, 4096, 16384)
-HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS = 192, 1536, 8_000_000
+HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS = 192, 1536, 6_000_000
+BRANCH_TOKENS, BRANCH_AT = 524_288, (500_000, 1_500_000, 4_000_000)
+PARTS = ("tune", "train", "repeat", "branch", "held-out", "table")
 
 
 def run(width: int, batch_tokens: int, tokens: int, *, seed: int = 0) -> RunSpec:
@@ -69,42 +82,60 @@ def fitted() -> tuple[RunSpec, ...]:
 
 
 def repeated() -> tuple[RunSpec, ...]:
-    """Further runs to fit on: second seeds, and a scan at another size."""
+    """Further runs to fit on: second seeds with the gradient noise, and a scan at another size."""
     seeds = [run(width, batch, SCAN[batch], seed=1) for width, batch in SECOND_SEED]
     second = [run(SECOND_SCAN_WIDTH, batch, SCAN[batch]) for batch in SECOND_SCAN]
-    return (*seeds, *second)
+    return (*(replace(spec, noise_every=25) for spec in seeds), *second)
+
+
+def held_out() -> tuple[RunSpec, ...]:
+    """Nine times the largest fitted model, at a batch size that no other run has."""
+    return (run(HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS),)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("tune", "train", "repeat", "held-out", "table"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    folder: Path = options.folder
     if options.part == "table":
-        write_table(options.folder, options.out or options.folder / "runs.csv")
+        write_tables(folder)
         return 0
-    search = tune_rates(
-        fitted(), options.folder / "tuning", workers=options.workers, on_progress=tell
-    )
+    search = tune_rates(fitted(), folder / "tuning", workers=options.workers, on_progress=tell)
     if options.part == "tune":
-        for cell in search.cells:
-            print(cell)
-        print(search.rule)
-        return 0
-    specs, place = {
-        "train": (fitted(), "fit"),
-        "repeat": (repeated(), "fit"),
-        "held-out": ((run(HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS),), "held_out"),
-    }[options.part]
-    result = train_all(
-        search.ruled(specs),
-        options.folder / place,
-        workers=options.workers,
-        on_progress=tell_no_loss if options.part == "held-out" else tell,
-    )
-    return 1 if result.unfinished else 0
+        print(to_json(search, indent=1))
+    elif options.part == "branch":
+        branch(search, folder)
+    else:
+        specs, place = {
+            "train": (fitted(), "fit"),
+            "repeat": (repeated(), "fit"),
+            "held-out": (held_out(), "held_out"),
+        }[options.part]
+        told = tell_no_loss if options.part == "held-out" else tell
+        result = train_all(
+            search.ruled(specs), folder / place, workers=options.workers, on_progress=told
+        )
+        return 1 if result.unfinished else 0
+    return 0
+
+
+def branch(search: RateSearch, folder: Path) -> None:
+    """Local critical batches at three moments of one run, each at the end of a run to there."""
+    queue = folder / "branches"
+    runs = [run(SCAN_WIDTH, SIZES_BATCH, tokens) for tokens in BRANCH_AT]
+    named = [replace(spec, run_id=f"{spec.run_id}-t{spec.tokens}") for spec in runs]
+    ruled = search.ruled(named)
+    train_all(ruled, queue, on_progress=tell)
+    tokens = load_tokens(queue / "tokens" / ruled[0].tokenizer)
+    found = [
+        branched_batch(spec, tokens, queue, branch_tokens=BRANCH_TOKENS, factors=(1, 2, 4, 8, 16))
+        for spec in ruled
+    ]
+    atomic_write(folder / "branches.json", to_json(found, indent=1))
+    print(to_json(found, indent=1))
 
 
 def tell(event: Progress) -> None:
@@ -115,17 +146,34 @@ def tell(event: Progress) -> None:
 
 
 def tell_no_loss(event: Progress) -> None:
-    if event.loss is None:
-        tell(event)
+    tell(replace(event, loss=None))
 
 
-def write_table(folder: Path, path: Path) -> None:
-    """All finished runs below a queue folder, as one CSV."""
-    rows = finished_rows(folder)
+def write_tables(folder: Path) -> None:
+    """Each queue's finished runs as one CSV, and a card about all of them."""
+    facts: dict[str, object] = {
+        "command": "python benchmarks/batch_ladder.py PART FOLDER",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "machine": f"{cpu_name()}, {os.cpu_count()} virtual cores",
+        "python": platform.python_version(),
+    }
+    for place in ("tuning/rate-trials", "fit", "held_out"):
+        rows = finished_rows(folder / place)
+        name = Path(place).name.replace("-", "_")
+        ends = {row["run_id"]: row for row in rows}
+        facts[f"{name}_runs"], facts[f"{name}_rows"] = len(ends), len(rows)
+        facts[f"{name}_cpu_seconds"] = round(sum(row["cpu_seconds"] for row in ends.values()))
+        write_table(rows, folder / f"{name}.csv")
+        facts |= {key: rows[0][key] for key in ("corpus", "corpus_fingerprint") if rows}
+    atomic_write(folder / "card.toml", "".join(f"{k} = {toml(v)}\n" for k, v in facts.items()))
+
+
+def write_table(rows: list[Row], path: Path) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows([{name: rounded(name, row[name]) for name in row} for row in rows])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalewise.core.errors import ScalewiseError
     from scalewise.core.shape import ModelShape
+    from scalewise.fit.engine import fit_many
     from scalewise.fit.prediction import Prediction
+    from scalewise.fit.priors import Prior
+    from scalewise.fit.profile import profile
     from scalewise.fit.result import FitResult, FitStatus
     from scalewise.fit.storage import read_fit, write_fit
     from scalewise.forecast.backtest import Backtest
@@ -51,6 +54,7 @@ _HOME = {
     "Law": "laws.law",
     "ModelShape": "core.shape",
     "Prediction": "fit.prediction",
+    "Prior": "fit.priors",
     "RunSpec": "runs.spec",
     "RunTable": "runs.table",
     "ScalewiseError": "core.errors",
@@ -61,6 +65,7 @@ _HOME = {
     "conventions": "plan.conventions",
     "example_runs": "runs.example",
     "fit": "forecast.choose",
+    "fit_many": "fit.engine",
     "fit_tasks": "forecast.downstream",
     "forecast_held_out": "forecast.holdout",
     "frontier": "plan.allocate",
@@ -69,6 +74,7 @@ _HOME = {
     "law_from": "laws.catalogue",
     "overfit": "plan.overfitting",
     "predict_error": "forecast.downstream",
+    "profile": "fit.profile",
     "read_fit": "fit.storage",
     "read_runs": "runs.read",
     "sensitivity": "plan.sensitivity",
@@ -85,6 +91,7 @@ __all__ = [
     "Law",
     "ModelShape",
     "Prediction",
+    "Prior",
     "RunSpec",
     "RunTable",
     "ScalewiseError",
@@ -95,6 +102,7 @@ __all__ = [
     "conventions",
     "example_runs",
     "fit",
+    "fit_many",
     "fit_tasks",
     "forecast_held_out",
     "frontier",
@@ -103,6 +111,7 @@ __all__ = [
     "law_from",
     "overfit",
     "predict_error",
+    "profile",
     "read_fit",
     "read_runs",
     "sensitivity",

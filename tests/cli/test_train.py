@@ -85,6 +85,27 @@ def test_the_trainer_is_given_the_plan_and_the_folder_of_its_name(
     assert Path(whole["data"]["out"]).exists()
 
 
+def test_rates_are_tuned_first_and_told_in_a_card_and_in_the_object(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    trainer = trained_by(Trainer(), monkeypatch)
+
+    def tried(specs: Sequence[RunSpec], folder: Path, **asked: Any) -> SimpleNamespace:
+        (folder.parent).mkdir(parents=True, exist_ok=True)
+        rows = [{"run_id": s.run_id, "status": "ok", "loss": 2 + s.lr_peak} for s in specs]
+        return SimpleNamespace(rows=rows, unfinished=())
+
+    monkeypatch.setattr("scalewise.train.rates.train_all", tried)
+    whole = answer("train", ladder, "--tune-lr", "--out", tmp_path / "queue")
+    rates = whole["data"]["rates"]
+    assert [len(cell["trials"]) for cell in rates["cells"]] == [5]
+    assert {spec.lr_peak for spec in trainer.asked["specs"]} == {0.005 / 8}
+    assert "the best rate, 0.000625, is at the edge of those tried" in whole["warnings"][0]
+    told = run("train", ladder, "--tune-lr", "--out", tmp_path / "queue").stdout
+    assert "5 short runs chose the peak learning rate of 1 model and batch size" in told
+
+
 def test_progress_is_told_on_stderr_and_the_table_on_stdout(
     ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_stages_are_in_the_cost_and_the_segments() -> None:
     ("change", "message"),
     [
         ({"batch_stages": ((100, 5),)}, "not a multiple of context_length=32"),
+        ({"batch_stages": ((64,),)}, r"batch_stages=\(\(64,\),\)"),
         ({"batch_stages": ((64, 0),)}, "not a multiple of context_length=32"),
         ({"averaging": 1.0}, "averaging=1.0"),
         ({"stop_loss": 2.0}, "stop_loss=2.0 and schedule 'wsd'"),

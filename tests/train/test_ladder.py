@@ -85,6 +85,36 @@ def test_a_ladder_file_combines_widths_batches_and_seeds(tmp_path: Path) -> None
     assert runs[0].family == "mine"
 
 
+def test_a_scan_adds_batch_sizes_for_some_widths_and_repeats_no_run(tmp_path: Path) -> None:
+    (tmp_path / "ladder.toml").write_text(
+        """
+        name = "scan"
+        widths = [16, 32]
+        token_budgets = ["1M"]
+        batch_tokens = [1024]
+        schedule = "constant"
+        averaging = 0.1
+        stop_loss = 1.5
+        noise_every = 50
+        eval_points = 50
+        batch_stages = [[256, 100]]
+        [scan]
+        widths = [32]
+        batch_tokens = [256, 1024, 4096]
+        token_budgets = ["1M", "2M"]
+        """
+    )
+    runs = read_ladder(tmp_path / "ladder.toml")
+    names = {(spec.shape.d_model, spec.batch_tokens, spec.tokens) for spec in runs}
+    assert names == {(16, 1024, 10**6)} | {
+        (32, batch, tokens) for batch in (256, 1024, 4096) for tokens in (10**6, 2 * 10**6)
+    }
+    assert len(runs) == len({spec.run_id for spec in runs}) == len(names)
+    assert runs[0].run_id == "scan-d16-b1024-t1000000-s0"
+    assert (runs[0].averaging, runs[0].stop_loss, runs[0].noise_every) == (0.1, 1.5, 50)
+    assert runs[0].batch_stages == ((256, 100),)
+
+
 def test_schedules_without_branches_take_one_run_per_budget(tmp_path: Path) -> None:
     fields = {"name": "c", "widths": [16], "token_budgets": [10_240, 20_480]}
     runs = ladder_from_fields(fields | {"schedule": "cosine"}, folder=tmp_path)
@@ -103,6 +133,9 @@ def test_schedules_without_branches_take_one_run_per_budget(tmp_path: Path) -> N
         ({"shape": {"n_layer": 3}}, r"Ladder field 'shape.n_layer': Extra inputs"),
         ({"beta2": 1.5}, "Ladder field 'beta2': Input should be less than 1; it is 1.5"),
         ({"tokenizer": "words"}, "No tokenizer named 'words'"),
+        ({"scan": {"widths": [16]}}, "Ladder field 'scan.batch_tokens': Field required"),
+        ({"batch_stages": [[512]]}, "Ladder field 'batch_stages.0.1': Field required"),
+        ({"stop_loss": 2.0}, "Only a run at 'constant' rate"),
         ({"widths": [15]}, "A width of 15 cannot be split"),
         ({"token_budgets": ["lots"]}, "lots"),
     ],

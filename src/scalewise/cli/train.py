@@ -190,11 +190,13 @@ def rates_card(search: RateSearch) -> Card:
     """The learning rate found for every model size and batch size."""
     from scalewise.report.card import Card, Column, Table
 
+    cells, exponent = len(search.cells), search.rule.batch_exponent
     trials = sum(len(cell.trials) for cell in search.cells)
     return Card(
         title="Learning rates",
-        conclusion=f"{trials} short runs chose {len(search.cells)} peak learning rates; they "
-        f"grow as batch_tokens**{search.rule.batch_exponent:.2f}.",
+        conclusion=f"{trials} short runs chose the peak learning rate of {cells} model and batch "
+        f"size{'s' * (cells > 1)}"
+        + (f"; it grows as batch_tokens**{exponent:.2f}." if exponent else "."),
         table=Table(
             (
                 Column("params_nonembed", format="count"),

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.expression import program
 from scalewise.fit.space import Space
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -40,7 +39,7 @@ def with_linear_constants(
     target = np.exp(observed) if space.objective.in_logs else observed
     relative = np.sqrt(weights) / (target if space.objective.in_logs else 1.0)
     values = {**space.inputs, **theta, **{name: np.zeros((1, 1)) for name in names}}
-    base, gradient = program(space.law.expression, frozenset(names)).run(values)  # never implicit
+    base, gradient = space.law.by_constants(names).run(values)
     shape = (len(q), target.shape[-1])
     rows = [np.broadcast_to(gradient[name], shape) for name in names]
     columns = np.stack([row * relative for row in rows], axis=1)

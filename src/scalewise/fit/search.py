@@ -304,11 +304,11 @@ def _distinct(q: Array, objective: Array) -> tuple[Array, Array]:
     kept: list[int] = []
     member = np.zeros(len(q), dtype=int)
     for i in np.argsort(objective, kind="stable"):
-        near = [k for k, j in enumerate(kept) if np.max(np.abs(q[i] - q[j])) < _MET]
-        if not near:
-            near = [len(kept)]
+        apart = np.max(np.abs(q[kept] - q[i]), axis=1) if kept else np.empty(0)
+        near = np.flatnonzero(apart < _MET)
+        member[i] = near[0] if len(near) else len(kept)
+        if not len(near):
             kept.append(int(i))
-        member[i] = near[0]
     return q[kept], member
 
 

@@ -199,6 +199,8 @@ def joined(spaces: Sequence[Space], owner: Array) -> Space:
 def padded(rows: Sequence[Array], fill: float | None = None) -> Array:
     """Arrays of unequal length as rows of one, ended by ``fill`` or by repeats of their last."""
     length = max(len(row) for row in rows)
+    if min(len(row) for row in rows) == length:
+        return np.stack(rows)
     return np.stack(
         [
             np.pad(row, (0, length - len(row)), constant_values=row[-1] if fill is None else fill)

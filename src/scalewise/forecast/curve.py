@@ -10,11 +10,11 @@ import numpy as np
 
 from scalewise.core.errors import UsageError
 from scalewise.fit.result import FitResult, t_quantile
-from scalewise.forecast.trajectory import Trajectory, Value, percentiles, positive, tails
+from scalewise.forecast.trajectory import Trajectory, Value, positive, tails
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_EARLY = 1e-3  # of the run, where the range of fitted steps is not known
+_EARLY = 0.01  # of the run, where the range of fitted steps is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ def predict_curve(
 
     >>> curve = predict_curve(Trajectory.kaplan2020(), 1.5e9, [(2**19, 1e5)], points=3)
     >>> curve.step.tolist(), curve.loss.round(4).tolist()
-    ([100.0, 3162.0, 100000.0], [7.1679, 3.5268, 2.4881])
+    ([1000.0, 10000.0, 100000.0], [4.4535, 3.0026, 2.4881])
     """
     N, plan = _checked(params_nonembed, stages)
     total = sum(steps for _, steps in plan)
@@ -122,7 +122,7 @@ def widened(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pieces:
-    """A schedule cut at every step asked about: batch and steps of each piece, and which end one."""
+    """A schedule cut at every step asked about; ``asked`` marks the pieces that end at one."""
 
     batch: Array
     steps: Array

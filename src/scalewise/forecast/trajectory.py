@@ -1,9 +1,11 @@
 """The loss at any step and batch size, from six constants (Kaplan et al. 2020; Su et al. 2024).
 
-At unlimited batch L = (N_c/N)**alpha_N + (S_c/S_min)**alpha_S; at batch B the same loss takes
-S = S_min (1 + B_crit/B) steps, where B_crit = B_star / L**(1/alpha_B) is that of the loss
-reached. So the loss at a step is known only implicitly, and is solved for in a bracket: iterating
-L <- f(L) runs into a cycle where B is far below B_crit.
+At unlimited batch L = E + (N_c/N)**alpha_N + (S_c/S_min)**alpha_S, with E = 0 unless held-out
+curves ask for it; at batch B the same loss takes S = S_min (1 + B_crit/B) steps, where
+B_crit = B_star / L**(1/alpha_B) is that of the loss reached. So the loss at a step is known only
+implicitly, and is solved for in a bracket: iterating L <- f(L) runs into a cycle where B is far
+below B_crit. Where B_crit goes by the tokens seen instead, S = S_min (1 + B_star D**(1/alpha_B)/B)
+with D = B S: there the loss is explicit and the steps to it are solved for.
 
 The constants assume one pass over data without end, a tuned learning rate, one schedule shape,
 and steps after warm-up. N counts parameters without embeddings, B and E tokens, S updates.
@@ -23,13 +25,15 @@ from scalewise.core.quantities import format_count
 from scalewise.fit.prediction import reach, scalar
 from scalewise.fit.result import FitResult
 from scalewise.fit.storage import published_fit
+from scalewise.forecast.pace import CriticalBy, Pace
 from scalewise.laws.kaplan import KAPLAN_CRITICAL_BATCH, KAPLAN_STEPS
+from scalewise.laws.law import Law
+from scalewise.laws.trajectory import TRAJECTORY_LAWS, TRAJECTORY_TOKENS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Value = Array | float
 
-CONSTANTS = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
-_HALVINGS = 100  # of a bracket that 53 bits could not resolve further
+CONSTANTS = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B", "E")
 # Kaplan et al. 2020, sec. 3 and fig. 10: sizes trained, train losses at which B_crit was read.
 _KAPLAN_RANGES = {"params_nonembed": (768.0, 1.5e9), "loss": (3.0, 10.0)}
 _KAPLAN_NOTE = (
@@ -43,9 +47,11 @@ _KAPLAN_NOTE = (
 class Trajectory:
     """The six constants, and every question that they answer; all arguments broadcast.
 
-    ``draws`` (count, 6) are the constants of resamples in the order of ``CONSTANTS``, those dropped
-    in which one is not positive and finite; without any, as for published constants, no interval
-    is known. ``ranges`` are those of the columns behind the constants. Losses are in nats/token.
+    ``E`` is the loss that no size goes below. ``critical_by`` says what the critical batch is a
+    power of: the loss reached, or the tokens seen. ``draws`` (count, 7) are the constants of
+    resamples in the order of ``CONSTANTS``, those dropped in which one is not positive and finite;
+    without any, as for published constants, no interval is known. ``ranges`` are those of the
+    columns behind the constants. Losses are in nats/token.
 
     >>> kaplan = Trajectory.kaplan2020()
     >>> round(kaplan.floor(1.5e9), 4), round(kaplan.loss(1.5e9, 1e5, 2**19), 4)
@@ -58,20 +64,27 @@ class Trajectory:
     alpha_S: Value  # noqa: N815 - the paper's letter
     B_star: Value
     alpha_B: Value  # noqa: N815 - the paper's letter
+    E: Value = 0.0
+    critical_by: CriticalBy = "loss"
     draws: Array = field(default_factory=lambda: np.empty((0, len(CONSTANTS))))
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        least = 1.0 if self.critical_by == "tokens" else 0.0
         for name in CONSTANTS:
-            value = getattr(self, name)
-            if not (np.all(np.isfinite(value)) and np.all(np.asarray(value) > 0)):
+            value = np.asarray(getattr(self, name))
+            above = value >= 0 if name == "E" else value > (least if name == "alpha_B" else 0)
+            if not (np.all(np.isfinite(value)) and np.all(above)):
                 raise LawError(
                     f"{name}={value} is no constant of a trajectory.",
-                    hint="All six are positive and finite.",
+                    hint="All are finite and positive, E may be 0, and alpha_B is above 1 where "
+                    "the critical batch goes by tokens.",
                 )
-        usable = np.all((self.draws > 0) & np.isfinite(self.draws), axis=1)
+        usable = np.all(self.draws[:, :-1] > 0, axis=1) & (self.draws[:, -1] >= 0)
+        usable &= np.all(np.isfinite(self.draws), axis=1)
+        usable &= self.draws[:, CONSTANTS.index("alpha_B")] > least
         object.__setattr__(self, "draws", self.draws[usable])
 
     @classmethod
@@ -81,7 +94,7 @@ class Trajectory:
         The resamples of the two are paired as independent. Raises LawError for other laws.
         """
         for result, law in ((steps, KAPLAN_STEPS), (critical_batch, KAPLAN_CRITICAL_BATCH)):
-            if (result.law.formula, result.law.variables) != (law.formula, law.variables):
+            if not _is_of(result, law):
                 raise LawError(
                     f"A trajectory needs a fit of {law.key!r}; this is one of {result.law.key!r}.",
                     hint=f"Fit {law.key}, or give {law.published[0].key}.",
@@ -96,6 +109,35 @@ class Trajectory:
         )
 
     @classmethod
+    def from_fit(cls, result: FitResult) -> Self:
+        """From a joint fit of one of the trajectory laws, with its resamples.
+
+        Where the critical batch goes by the tokens seen, B_star is its B_1 and alpha_B its 1/beta.
+        Raises LawError for other laws.
+        """
+        by_tokens = _is_of(result, TRAJECTORY_TOKENS)
+        if not (by_tokens or any(_is_of(result, law) for law in TRAJECTORY_LAWS)):
+            names = ", ".join(repr(law.key) for law in TRAJECTORY_LAWS)
+            raise LawError(
+                f"A trajectory needs a fit of one of {names}; this is one of {result.law.key!r}.",
+                hint="Fit one of them to whole curves: --rows all.",
+            )
+        theta = _renamed(result.theta)
+        drawn = _renamed(dict(zip(result.law.constant_names, result.draws.T, strict=True)))
+        rows = [np.broadcast_to(drawn[name], len(result.draws)) for name in CONSTANTS]
+        ranges = dict(result.ranges)
+        if len(result.observed):
+            ranges["loss"] = (float(result.observed.min()), float(result.observed.max()))
+        return cls(
+            **{name: float(theta[name]) for name in CONSTANTS},
+            critical_by="tokens" if by_tokens else "loss",
+            draws=np.stack(rows, axis=1),
+            ranges=ranges,
+            source=result.source,
+            warnings=result.warnings,
+        )
+
+    @classmethod
     def kaplan2020(cls) -> Self:
         """Kaplan's table 3 with the critical batch of appendix A: WebText2, vocabulary 50257."""
         both = cls.of(
@@ -104,22 +146,36 @@ class Trajectory:
         return replace(both, ranges=_KAPLAN_RANGES, warnings=(_KAPLAN_NOTE,))
 
     def floor(self, params_nonembed: ArrayLike) -> Value:
-        """The loss that no number of steps goes below: L_inf = (N_c/N)**alpha_N. Eq. 1.1."""
+        """The loss that no number of steps goes below: L_inf = E + (N_c/N)**alpha_N. Eq. 1.1."""
         N = positive("params_nonembed", params_nonembed)
-        return scalar((self.N_c / N) ** self.alpha_N)
+        return scalar(self.E + (self.N_c / N) ** self.alpha_N)
 
-    def critical_batch(self, loss: ArrayLike) -> Value:
+    def critical_batch(self, loss: ArrayLike, params_nonembed: ArrayLike | None = None) -> Value:
         """Tokens per update at which a loss takes twice the least steps and tokens.
 
-        B_crit = B_star / L**(1/alpha_B), for the loss reached, not the one aimed at. Eq. 5.3.
+        B_crit = B_star / L**(1/alpha_B), for the loss reached, not the one aimed at (eq. 5.3).
+        Where it goes by tokens it is E_min/S_min on the way to the loss, which depends on the
+        size too: UsageError without ``params_nonembed``.
         """
+        if self.critical_by == "tokens":
+            if params_nonembed is None:
+                raise UsageError(
+                    "This critical batch is a power of the tokens seen: a loss alone has none.",
+                    hint="Give params_nonembed too.",
+                )
+            fewest = np.asarray(self.steps_min(params_nonembed, loss))
+            return scalar(np.asarray(self._pace.tokens(fewest, np.zeros(()))) / fewest)
         return scalar(self.B_star / positive("loss", loss) ** (1 / self.alpha_B))
 
     def local_critical_batch(self, params_nonembed: ArrayLike, loss: ArrayLike) -> Value:
         """dE_min/dS_min in tokens: what noise scales and branched runs measure at a loss.
 
         b = B_crit (1 + alpha_S/alpha_B (L - L_inf)/L): above B_crit early, equal to it late.
+        Where B_crit goes by tokens, b = B_crit / (1 - 1/alpha_B) throughout.
         """
+        if self.critical_by == "tokens":
+            share_left = 1 - 1 / np.asarray(self.alpha_B)
+            return scalar(np.asarray(self.critical_batch(loss, params_nonembed) / share_left))
         gap = self._gap(params_nonembed, loss)
         share = gap / np.asarray(loss, dtype=float)
         return scalar(self.critical_batch(loss) * (1 + self.alpha_S / self.alpha_B * share))
@@ -135,7 +191,8 @@ class Trajectory:
 
     def tokens_min(self, params_nonembed: ArrayLike, loss: ArrayLike) -> Value:
         """The fewest tokens to a loss, at a batch far below B_crit: E_min = B_crit S_min."""
-        return scalar(np.asarray(self.critical_batch(loss) * self.steps_min(params_nonembed, loss)))
+        fewest = np.asarray(self.steps_min(params_nonembed, loss))
+        return scalar(np.asarray(self.critical_batch(loss, params_nonembed) * fewest))
 
     def flops_min(self, params_nonembed: ArrayLike, loss: ArrayLike) -> Value:
         """The least compute to a loss: C_min = 6 N E_min, in FLOP of non-embedding parameters."""
@@ -145,57 +202,47 @@ class Trajectory:
     def steps(self, params_nonembed: ArrayLike, loss: ArrayLike, batch_tokens: ArrayLike) -> Value:
         """Updates to a loss at a batch in tokens: S = S_min (1 + B_crit/B). Eq. 5.4."""
         B = positive("batch_tokens", batch_tokens, endless=True)
-        fewest = self.steps_min(params_nonembed, loss)
-        return scalar(np.asarray(fewest * (1 + self.critical_batch(loss) / B)))
+        fewest = np.asarray(self.steps_min(params_nonembed, loss))
+        if self.critical_by == "tokens":
+            return scalar(self._pace.updates(fewest, B, np.zeros(())))
+        return scalar(fewest * (1 + np.asarray(self.critical_batch(loss)) / B))
 
     def loss(
         self, params_nonembed: ArrayLike, step: ArrayLike, batch_tokens: ArrayLike = np.inf
     ) -> Value:
-        """The loss after ``step`` updates of ``batch_tokens`` tokens; the inverse of `steps`.
-
-        Solves S = S_min(L) (1 + B_crit(L)/B) for x = log(L - L_inf), in which it falls steadily:
-        the excess lies between that of unlimited batch and that with B_crit taken at the floor.
-        """
+        """The loss after ``step`` updates of ``batch_tokens`` tokens; the inverse of `steps`."""
         S = positive("step", step)
         B = positive("batch_tokens", batch_tokens, endless=True)
         L_inf = np.asarray(self.floor(params_nonembed))
-
-        def too_low(x: Array) -> Array:
-            critical = self.critical_batch(L_inf + np.exp(x))
-            return np.log(self.S_c / S) - x / self.alpha_S + np.log1p(critical / B) > 0
-
-        low = self.alpha_S * np.log(self.S_c / S)
-        high = low + self.alpha_S * np.log1p(self.critical_batch(L_inf) / B)
-        return scalar(L_inf + np.exp(_bisected(too_low, low, high)))
+        return scalar(L_inf + self._pace.excess(S, B, L_inf))
 
     def loss_through(
         self, params_nonembed: ArrayLike, stages: Sequence[tuple[float, float]]
     ) -> Array:
         """The loss after each stage (batch_tokens, steps) of a batch schedule, shape (stages, ...).
 
-        In steps s of unlimited batch, a stage of n updates at batch B ends where
-        n = (s1 - s0) + (E_min(s1) - E_min(s0))/B, with E_min(s) = s B_crit(L(s)): the local
-        critical batch, integrated. One stage gives `loss`.
+        A stage begins where a run at its batch has the loss reached so far: in updates s of
+        unlimited batch, n = (s1 - s0) + (E_min(s1) - E_min(s0))/B, which is the local critical
+        batch, integrated. One stage gives `loss`.
         """
         L_inf = np.asarray(self.floor(params_nonembed))
         done = np.zeros(np.shape(L_inf * self.S_c))
         reached = []
         for batch_tokens, steps in stages:
             B = positive("batch_tokens", batch_tokens, endless=True)
-            n = positive("steps", steps)
-            start, spent = done, self._tokens_at(L_inf, done)
-
-            def too_early(s: Array, n: Array = n, B: Array = B) -> Array:
-                return (s - start) + (self._tokens_at(L_inf, s) - spent) / B < n  # noqa: B023
-
-            done = _bisected(too_early, start, start + n)
-            reached.append(L_inf + (self.S_c / done) ** self.alpha_S)
+            at = self._pace.updates(done, B, L_inf) + positive("steps", steps)
+            excess = self._pace.excess(at, B, L_inf)
+            done = self.S_c * excess ** (-1 / np.asarray(self.alpha_S))
+            reached.append(L_inf + excess)
         return np.stack(reached)
 
     def steps_min_of(self, step: ArrayLike, batch_tokens: ArrayLike, loss: ArrayLike) -> Value:
         """A measured step in updates of unlimited batch: S_min = S / (1 + B_crit/B). Eq. 5.4."""
         B = positive("batch_tokens", batch_tokens, endless=True)
-        return scalar(positive("step", step) / (1 + self.critical_batch(loss) / B))
+        S = positive("step", step)
+        if self.critical_by == "tokens":
+            return scalar(S / (1 + self._pace.share(np.log(S), B)))
+        return scalar(S / (1 + self.critical_batch(loss) / B))
 
     def flops_min_of(self, flops: ArrayLike, batch_tokens: ArrayLike, loss: ArrayLike) -> Value:
         """Compute spent, in FLOP at a batch far below B_crit: C_min = C / (1 + B/B_crit). Eq. 5.5.
@@ -208,12 +255,13 @@ class Trajectory:
     def to_units(self, factor: float) -> Self:
         """The same trajectory with losses counted ``factor`` times as large: 1/log(2) for bits.
 
-        Each scale moves by factor**(1/exponent); exponents stay.
+        Each scale moves by factor**(1/exponent), unless it is of tokens; exponents stay.
         """
         positive("factor", factor)
         draws = self.draws.copy()
-        moved = {}
-        for i in range(0, len(CONSTANTS), 2):
+        draws[:, -1] *= factor
+        moved = {"E": self.E * factor}
+        for i in range(0, 4 if self.critical_by == "tokens" else 6, 2):
             scale, exponent = CONSTANTS[i : i + 2]
             moved[scale] = getattr(self, scale) * factor ** (1 / getattr(self, exponent))
             draws[:, i] *= factor ** (1 / draws[:, i + 1])
@@ -278,27 +326,30 @@ class Trajectory:
             )
         return np.maximum(gap, 0.0)
 
-    def _tokens_at(self, L_inf: Array, s: Array) -> Array:
-        """E_min in tokens after s updates of unlimited batch; 0 at the start."""
-        with np.errstate(divide="ignore"):
-            loss = L_inf + (self.S_c / s) ** self.alpha_S
-        return np.asarray(s * self.B_star / loss ** (1 / self.alpha_B))
+    @property
+    def _pace(self) -> Pace:
+        return Pace(self.S_c, self.alpha_S, self.B_star, self.alpha_B, self.critical_by)
 
 
-def _bisected(below: Callable[[Array], Array], low: Value, high: Value) -> Array:
-    """The point between ``low`` and ``high`` up to which ``below`` holds; all broadcast."""
-    low, high = np.asarray(low), np.asarray(high)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        is_below = below(middle)
-        low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
-    return np.asarray(0.5 * (low + high))
+def _is_of(result: FitResult, law: Law) -> bool:
+    """Whether a fit, perhaps a stored one, is of a law."""
+    return (result.law.formula, result.law.variables) == (law.formula, law.variables)
+
+
+def _renamed(theta: Mapping[str, Any]) -> dict[str, Any]:
+    """The constants of a trajectory law by the names of ``CONSTANTS``."""
+    named: dict[str, Any] = {"E": 0.0, **theta}
+    if "beta" in theta:
+        with np.errstate(divide="ignore"):  # an infinite alpha_B is refused, or dropped as a draw
+            alpha_B = 1 / np.asarray(theta["beta"])
+        named |= {"B_star": theta["B_1"], "alpha_B": alpha_B}
+    return named
 
 
 def _paired(steps: FitResult, critical_batch: FitResult) -> Array:
     """The draws of two independent fits side by side; a fit without draws stays at its theta."""
     names = (KAPLAN_STEPS.constant_names, KAPLAN_CRITICAL_BATCH.constant_names)
-    parts = []
+    parts: list[Array] = []
     counts = [len(result.draws) for result in (steps, critical_batch) if len(result.draws)]
     count = min(counts, default=0)
     for result, order in zip((steps, critical_batch), names, strict=True):
@@ -307,7 +358,7 @@ def _paired(steps: FitResult, critical_batch: FitResult) -> Array:
             parts.append(result.draws[:count, columns])
         else:
             parts.append(np.tile([result.theta[name] for name in order], (count, 1)))
-    return np.concatenate(parts, axis=1)
+    return np.concatenate([*parts, np.zeros((count, 1))], axis=1)
 
 
 def tails(level: float) -> tuple[float, float]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from scalewise.core.errors import LawError
-from scalewise.core.expression import Expression, as_float, parse, program
+from scalewise.core.expression import Expression, Program, as_float, parse, program
 from scalewise.laws.dimensions import (
     carriers,
     constant_dimensions,
@@ -53,6 +54,12 @@ _DEFAULT_BOUNDS: Mapping[Role, tuple[float, float]] = {
     "amplitude": (0.0, float("inf")),
     "exponent": (0.0, 5.0),
 }
+
+
+@lru_cache(maxsize=256)
+def _compiled(formula: str, by: frozenset[str]) -> Program:
+    # By the text, whose hash is kept: that of a parsed formula costs more than evaluating it.
+    return program(parse(formula), by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +203,9 @@ class Law:
         """
         values = self._values(theta, inputs)
         if self.implicit:
-            formula = program(self.expression, frozenset({self.implicit}))
+            formula = _compiled(self.formula, frozenset({self.implicit}))
             return fixed_point(formula, self.implicit, values)[0]
-        return np.asarray(program(self.expression).run(values)[0])
+        return np.asarray(_compiled(self.formula, frozenset()).run(values)[0])
 
     def gradient(self, theta: Theta, **inputs: Array | float) -> dict[str, Array]:
         """Derivative of the predicted quantity by each constant, exact, in the value's shape."""
@@ -216,9 +223,13 @@ class Law:
         """
         by = frozenset(self.constant_names)
         if not self.implicit:
-            return program(self.expression, by).run(values, data)
-        formula = program(self.expression, by | {self.implicit})
+            return _compiled(self.formula, by).run(values, data)
+        formula = _compiled(self.formula, by | {self.implicit})
         return fixed_point(formula, self.implicit, values, start=start, data=data)
+
+    def by_constants(self, names: Iterable[str]) -> Program:
+        """The formula as a program that differentiates by some of its constants."""
+        return _compiled(self.formula, frozenset(names))
 
     def explicit(self, column: str) -> Law:
         """An implicit law with the predicted quantity on the right read from a column."""

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.compute import HOURS_PER_DAY, SECONDS_PER_HOUR, Accelerator
-from scalewise.core.errors import LawError, UsageError
+from scalewise.core.errors import UsageError
 from scalewise.fit.prediction import scalar
 from scalewise.forecast.trajectory import Trajectory, Value, positive
 from scalewise.plan.allocate import Interval
 from scalewise.plan.compute_efficient import interval_of
+from scalewise.plan.reachable import share_reached, size_and_loss
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 REACH = 32.0  # of the frontier, as a factor to both sides of the critical batch
 _GRID = 41  # batches of the frontier: 4 to an octave at that reach
-_HALVINGS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def batch_tradeoff(
         return batch_point(trajectory, N, L, batch, fleet=fleet, level=level)
 
     reached = {"params_nonembed": N, "loss": L}
-    unreached = share_unreached(trajectory, N, L)
+    unreached = 1 - share_reached(trajectory, N, L)
     chosen = None if batch_tokens is None else point(float(positive("batch_tokens", batch_tokens)))
     return BatchTradeoff(
         params_nonembed=N,
@@ -242,40 +242,7 @@ def doubling(
 
 def critical_batch(trajectory: Trajectory, params_nonembed: float, loss: float) -> Value:
     """The global critical batch in tokens on the way to a loss: E_min/S_min."""
-    return trajectory.critical_batch(loss)
-
-
-def share_unreached(trajectory: Trajectory, params_nonembed: float, loss: float) -> float:
-    """The share of resamples whose floor is not below the loss; 0 where there are none."""
-    if not len(trajectory.draws):
-        return 0.0
-    with np.errstate(all="ignore"):
-        return float(np.mean(np.asarray(trajectory.sampled().floor(params_nonembed)) >= loss))
-
-
-def smallest_size(trajectory: Trajectory, loss: float) -> float:
-    """The fewest params_nonembed whose floor lies below a loss, to rel. 1e-12; LawError if none."""
-    low, high = np.log(1e-9), np.log(1e60)
-    if trajectory.floor(float(np.exp(high))) >= loss:
-        raise LawError(
-            f"A loss of {loss:g} nats/token is out of reach of every size.",
-            hint="Ask for a loss above the irreducible one.",
-        )
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        above = trajectory.floor(float(np.exp(middle))) >= loss
-        low, high = (middle, high) if above else (low, middle)
-    return float(np.exp(high))
-
-
-def size_and_loss(params_nonembed: float, loss: float) -> tuple[float, float]:
-    """Size and loss as positive floats; UsageError for a size below one parameter."""
-    N, L = float(positive("params_nonembed", params_nonembed)), float(positive("loss", loss))
-    if N < 1:
-        raise UsageError(
-            f"params_nonembed={N:g} is less than one parameter.", hint="Give a count such as 7B."
-        )
-    return N, L
+    return trajectory.critical_batch(loss, params_nonembed)
 
 
 def scaled(interval: Interval, factor: float) -> Interval:

@@ -24,9 +24,9 @@ from scalewise.plan.batch import (
     batch_point,
     critical_batch,
     scaled,
-    size_and_loss,
 )
 from scalewise.plan.compute_efficient import interval_of
+from scalewise.plan.reachable import size_and_loss
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -127,8 +127,7 @@ def _in_time(t: Trajectory, N: float, loss: float, steps: float) -> Array:
 
 def _least_cost(t: Trajectory, N: float, loss: float, step_worth: float) -> Array:
     """The batch of least (B + rho) S(B), where a step of waiting costs as much as rho tokens."""
-    centre = np.log(np.asarray(critical_batch(t, N, loss), dtype=float))
-    low, high = centre - np.log(_FARTHEST), centre + np.log(_FARTHEST)
+    low, high = _searched(t, N, loss)
 
     def cost(x: Array) -> Array:
         batch = np.exp(x)
@@ -143,10 +142,17 @@ def _least_cost(t: Trajectory, N: float, loss: float, step_worth: float) -> Arra
     return np.where(np.isfinite(cost(0.5 * (low + high))), batch, np.nan)
 
 
+def _searched(t: Trajectory, N: float, loss: float) -> tuple[Array, Array]:
+    """Logs of the smallest and largest batch looked at, around the critical one."""
+    critical = np.log(np.asarray(critical_batch(t, N, loss), dtype=float))
+    # A resample that never reaches the loss has none, and takes endless steps at any batch.
+    centre = np.where(np.isfinite(critical), critical, 0.0)
+    return centre - np.log(_FARTHEST), centre + np.log(_FARTHEST)
+
+
 def _where_falling(t: Trajectory, N: float, loss: float, excess: Callable[[Array], Array]) -> Array:
     """The batch at which a falling ``excess`` crosses zero; infinite where it stays above."""
-    centre = np.log(np.asarray(critical_batch(t, N, loss), dtype=float))
-    low, high = centre - np.log(_FARTHEST), centre + np.log(_FARTHEST)
+    low, high = _searched(t, N, loss)
     never = excess(np.exp(high)) > 0
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)

@@ -102,6 +102,11 @@ class RunSpec:
             )
 
     def _check_batches(self) -> None:
+        if any(len(stage) != 2 for stage in self.batch_stages):
+            raise UsageError(
+                f"Run {self.run_id!r} has batch_stages={self.batch_stages}.",
+                hint="Each stage is a pair (batch_tokens, steps).",
+            )
         batches = [(self.batch_tokens, 1), *self.batch_stages]
         if any(b < 1 or b % self.shape.context_length or n < 1 for b, n in batches):
             stages = f" and batch_stages={self.batch_stages}" if self.batch_stages else ""

@@ -7,9 +7,10 @@ alone, so a process that dies costs what it had not yet saved, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scalewise.core.errors import ScalewiseError, UsageError
 from scalewise.core.records import atomic_write, to_json
@@ -27,8 +28,11 @@ from scalewise.train.tokenizer import (
     tokenize,
 )
 
+if TYPE_CHECKING:
+    from scalewise.train.ray_cluster import RayCluster
+
 RUN_TABLE = "runs.jsonl"
-EXECUTORS = ("local", "inline")
+EXECUTORS = ("local", "inline", "ray", "torchrun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class TrainingResult:
     path: Path
     rows: tuple[Row, ...]
     unfinished: tuple[Progress, ...]
+    warnings: tuple[str, ...] = ()  # about the machines, not the runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +67,27 @@ def train_all(
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
     on_progress: OnProgress | None = None,
+    cluster: RayCluster | None = None,
+    shared: bool = False,
 ) -> TrainingResult:
     """Train every run that is not done yet, longest first; write one run table for the folder.
 
     ``executor="local"`` spawns ``workers`` processes, ``"inline"`` trains in this one, on
-    one thread. A run whose process dies, or which another process holds, is reported in
-    ``unfinished``; the others go on. Ctrl-C stops the processes and raises KeyboardInterrupt;
-    call again to go on.
-    Raises UsageError for an unknown executor, repeated run ids or mixed corpora, RunDataError
-    when the folder belongs to another corpus.
+    one thread, ``"ray"`` on the nodes of ``cluster``; ``"torchrun"`` is for a process that
+    torchrun has started, and trains one run at a time by all of them. A run whose process dies,
+    or which another process holds, is reported in ``unfinished``; the others go on. ``shared``
+    says that such other processes are meant to be there: what they hold is looked at again, until
+    they hold all that is left. Ctrl-C stops the processes and raises KeyboardInterrupt; call
+    again to go on.
+    Raises UsageError for an unknown executor, repeated run ids or mixed corpora, a cluster that
+    cannot be reached; RunDataError when the folder belongs to another corpus.
     """
     queue = Path(folder)
     _check(specs, executor, workers)
-    pending = [spec for spec in specs if not RunFolder(queue, spec).is_done]
-    pending.sort(key=training_flops_exact, reverse=True)  # so that no long run starts last
+    if executor == "torchrun":
+        from scalewise.train.torchrun import train_together
+
+        return train_together(specs, queue, device, checkpoint_seconds, on_progress)
     latest: dict[str, Progress] = {}
 
     def note(event: Progress) -> None:
@@ -83,39 +95,102 @@ def train_all(
         if on_progress is not None:
             on_progress(event)
 
-    _prepare_tokens(specs, queue)
+    prepare_tokens(specs, queue)
     settings = Settings(queue, device, checkpoint_seconds)
-    if pending and executor == "inline":
-        _train_inline(pending, settings, note)
-    elif pending:
-        from scalewise.train.pool import train_in_processes
+    pending, warnings = _open(specs, queue), ()
+    while pending:
+        if executor == "inline":
+            _train_inline(pending, settings, note)
+        elif executor == "ray":
+            from scalewise.train.ray_cluster import RayCluster
+            from scalewise.train.ray_executor import train_on_ray
 
-        train_in_processes(pending, settings, min(workers, len(pending)), note)
+            warnings = train_on_ray(pending, settings, workers, cluster or RayCluster(), note)
+        else:
+            from scalewise.train.pool import train_in_processes
+
+            train_in_processes(pending, settings, min(workers, len(pending)), note)
+        held = [spec for spec in pending if latest[spec.run_id].status == "busy"]
+        if not shared or len(held) == len(pending):
+            break
+        pending = _open(held, queue)
+    return gathered(specs, queue, latest, warnings)
+
+
+def gathered(
+    specs: Sequence[RunSpec],
+    queue: Path,
+    latest: Mapping[str, Progress],
+    warnings: tuple[str, ...] = (),
+) -> TrainingResult:
+    """Write the table of a folder; the result for the runs asked for."""
     path = queue / RUN_TABLE
-    atomic_write(path, "".join(f"{to_json(row)}\n" for row in finished_rows(queue)))
+    rows = finished_rows(queue)
+    while True:
+        atomic_write(path, "".join(f"{to_json(row)}\n" for row in rows))
+        # Another process may have ended a run, and written its table before ours.
+        if len(rows) == len(rows := finished_rows(queue)):
+            break
     folders = [RunFolder(queue, spec) for spec in specs]
-    rows = tuple(row for folder in folders if folder.is_done for row in folder.rows())
-    unfinished = tuple(event for event in latest.values() if event.status != "ok")
-    return TrainingResult(path=path, rows=rows, unfinished=unfinished)
+    return TrainingResult(
+        path=path,
+        rows=tuple(row for folder in folders if folder.is_done for row in folder.rows()),
+        unfinished=tuple(
+            latest[spec.run_id]
+            for spec, folder in zip(specs, folders, strict=True)
+            if spec.run_id in latest and not _is_over(latest[spec.run_id], folder)
+        ),
+        warnings=warnings,
+    )
+
+
+def _is_over(event: Progress, folder: RunFolder) -> bool:
+    """Whether a run ended well, here or, while we found it busy, in another process."""
+    return event.status == "ok" or (event.status == "busy" and folder.is_done)
+
+
+def _open(specs: Sequence[RunSpec], queue: Path) -> list[RunSpec]:
+    """The runs that are not over, longest first, so that no long one starts last."""
+    pending = [spec for spec in specs if not RunFolder(queue, spec).is_done]
+    return sorted(pending, key=training_flops_exact, reverse=True)
 
 
 def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
-    """Train one run in this process; a deliberate error becomes an event."""
+    """Train one run in this process; a deliberate error or a full disk becomes an event."""
     from scalewise.train.trainer import train_run
+
+    has_begun = False
+
+    def note_and_sign(event: Progress) -> None:
+        nonlocal has_begun
+        if not has_begun:
+            has_begun = True
+            RunFolder(settings.queue, spec).note_attempt(event.updates)
+        note(event)
 
     try:
         train_run(
             spec,
-            _load_tokens(settings.queue, spec.tokenizer),
+            load_tokens_of(settings.queue, spec.tokenizer),
             settings.queue,
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,
-            on_progress=note,
+            on_progress=note_and_sign,
         )
     except RunBusyError as error:
         note(stopped(spec, "busy", str(error)))
-    except ScalewiseError as error:
+    except (ScalewiseError, OSError) as error:
         note(stopped(spec, "failed", str(error)))
+    else:
+        if not has_begun:
+            note(ended_elsewhere(spec, settings.queue))
+
+
+def ended_elsewhere(spec: RunSpec, queue: Path) -> Progress:
+    """The event of a run that another process has ended since it was found open."""
+    status = RunFolder(queue, spec).outcome()["status"]
+    event = stopped(spec, status, "by another process")
+    return replace(event, updates=event.total_updates)
 
 
 def _train_inline(pending: Sequence[RunSpec], settings: Settings, note: OnProgress) -> None:
@@ -151,7 +226,7 @@ def _tokens_folder(queue: Path, tokenizer: str) -> Path:
     return queue / "tokens" / tokenizer
 
 
-def _prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
+def prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
     """Tokenize once, where every process can map the result; ready tokens stay where they are."""
     corpus, tokenizers = specs[0].corpus, sorted({spec.tokenizer for spec in specs})
     for tokenizer in (name for name in tokenizers if name.startswith(READY)):
@@ -168,6 +243,6 @@ def _prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
                 save_tokens(tokenize(text, tokenizer), folder)
 
 
-def _load_tokens(queue: Path, tokenizer: str) -> TokenizedCorpus:
+def load_tokens_of(queue: Path, tokenizer: str) -> TokenizedCorpus:
     folder = _tokens_folder(queue, tokenizer)
     return follow_reference(folder) if tokenizer.startswith(READY) else load_tokens(folder)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from scalewise.core.records import to_json
 from scalewise.runs.spec import RunSpec
 from scalewise.train.schedule import total_updates
 
@@ -41,3 +43,18 @@ def stopped(spec: RunSpec, status: Status, detail: str) -> Progress:
         total_updates=total_updates(spec),
         detail=detail,
     )
+
+
+def progress_to_json(event: Progress) -> str:
+    """An event as a line of JSON."""
+    return to_json(event)
+
+
+def progress_from_json(text: str) -> Progress:
+    """The event that `progress_to_json` wrote.
+
+    >>> event = Progress(run_id="d8", status="ok", updates=9, total_updates=9, loss=1.5)
+    >>> progress_from_json(progress_to_json(event)) == event
+    True
+    """
+    return Progress(**json.loads(text))

@@ -11,6 +11,7 @@
     │   ├── checkpoint-{a,b}.npz
     │   ├── LOCK, CLAIM-NUMBER      of the process that is training it
     │   ├── attempts.jsonl          one line for each process that took it up
+    │   ├── progress.json           its last event, where no pipe leads to the user
     │   └── DONE                    written last
     └── runs.jsonl                  the rows of all finished runs
 """
@@ -18,9 +19,11 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,30 @@ class RunFolder:
         """What `finish` wrote."""
         facts: Row = json.loads((self.path / "DONE").read_text(encoding="utf-8"))
         return facts
+
+    def note_attempt(self, from_update: int) -> None:
+        """Add who takes the run up now, and where."""
+        facts = {"host": platform.node(), "pid": os.getpid(), "from_update": from_update}
+        with (self.path / "attempts.jsonl").open("a", encoding="utf-8") as file:
+            file.write(f"{to_json(facts)}\n")
+
+    def attempts(self) -> list[Row]:
+        """Host, process and first update of each attempt at this run, the first one first."""
+        return _read_rows(self.path / "attempts.jsonl")
+
+    def tell(self, progress: str) -> None:
+        """Leave an event for whoever looks on from another machine."""
+        partial = self.path / f".scalewise-{os.getpid()}.tmp"
+        with suppress(OSError):  # not worth a failure, nor the wait for the disk
+            partial.write_text(progress, encoding="utf-8")
+            partial.replace(self.path / "progress.json")
+
+    def told(self) -> str:
+        """The last event that was left; nothing before the first."""
+        try:
+            return (self.path / "progress.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

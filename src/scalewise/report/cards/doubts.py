@@ -38,6 +38,12 @@ def reach_sentence(reach: float, column: str, runs: int) -> str:
     return f"extrapolation {factor(reach)} in {column}, {base}"
 
 
+def published_reach(reach: float, column: str) -> str:
+    """The reach of published constants whose range of runs is on record."""
+    where = f" in {column}" if reach > 1 else " (inside the range of their runs)"
+    return f"extrapolation {factor(reach)}{where}, from published constants"
+
+
 def certificate_sentence(result: FitResult) -> str:
     """How the optimum is known.
 

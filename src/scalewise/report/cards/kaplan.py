@@ -26,7 +26,12 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
+from scalewise.report.cards.doubts import (
+    farthest,
+    published_reach,
+    reach_caveats,
+    reach_sentence,
+)
 from scalewise.report.cards.shades import floats
 from scalewise.report.formats import factor, number, percent
 
@@ -37,7 +42,9 @@ def overfit_card(found: Overfit) -> Card:
     """What a size needs of distinct tokens, and what a data set costs it."""
     level = f"{found.level:.0%}"
     reach, column = farthest(found.extrapolation)
-    told = reach_sentence(reach, column, found.runs) if found.runs else _published(reach, column)
+    told = (
+        reach_sentence(reach, column, found.runs) if found.runs else published_reach(reach, column)
+    )
     known = found.tokens_needed.low < found.tokens_needed.high
     rows: list[Row] = [
         ("tokens_needed", "tokens", found.tokens_needed, "count"),
@@ -190,12 +197,6 @@ def _table(rows: list[Row], level: str) -> Table:
         tuple((name, unit, interval.value, *_edges(interval)) for name, unit, interval, _ in rows),
         tuple(form for *_, form in rows),
     )
-
-
-def _published(reach: float, column: str) -> str:
-    """The reach of published constants whose range of runs is on record."""
-    where = f" in {column}" if reach > 1 else " (inside the range of their runs)"
-    return f"extrapolation {factor(reach)}{where}, from published constants"
 
 
 def _exactly(value: float) -> Interval:

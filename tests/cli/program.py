@@ -19,6 +19,8 @@ VERBS = (
     "laws",
     "fit",
     "predict",
+    "trajectory",
+    "steps",
     "allocate",
     "overfit",
     "approaches",

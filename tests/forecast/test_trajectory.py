@@ -195,7 +195,7 @@ def test_a_trajectory_of_two_fits_pairs_their_draws() -> None:
     steps = fit(law, runs, bootstrap=30)
     batch = read_fit("kaplan2020-critical-batch-appendix-a")
     path = Trajectory.of(steps, batch)
-    assert path.draws.shape == (30, 7)
+    assert path.draws.shape == (30, 6)
     assert path.N_c == steps.theta["N_c"]
     assert np.all(path.draws[:, CONSTANTS.index("B_star")] == 2.1e8)
     low, high = path.bounds(lambda t: t.loss(1e9, 1e5, 2**19))

@@ -30,6 +30,9 @@ def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: An
     constants (see `scalewise laws`). The budget is --flops, or --gpus of a kind --gpu for --days
     at a utilisation --mfu. --price is per accelerator-hour, in any currency.
 
+    With a fit of trajectory, a law of whole loss curves, the budget is that of a batch far below
+    the critical one, and batch and steps are answered too.
+
     --tokens-unique is for laws of repeated data: no more unique tokens than these exist.
 
     --inference-tokens asks for the model that costs least to train and then to serve, at the
@@ -46,7 +49,43 @@ def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: An
         question = serving.question(asked, given)
         return serving.serve(fit_from(fit), question, level=level)
     spent = budget_from(**given)
-    return _split(fit_from(fit), spent, tokens_unique, level)
+    result = fit_from(fit)
+    if result.law.implicit:
+        return _efficient(result, spent, tokens_unique, level)
+    return _split(result, spent, tokens_unique, level)
+
+
+def _efficient(
+    result: FitResult, spent: Budget, tokens_unique: float | None, level: float
+) -> Answer:
+    """Size, batch and steps of a budget, for laws of whole loss curves."""
+    from scalewise.cli.plan_data import efficient_data
+    from scalewise.forecast.trajectory import Trajectory
+    from scalewise.plan.compute_efficient import efficient_run
+
+    if tokens_unique is not None:
+        raise UsageError(
+            f"Law {result.law.key!r} knows no repeated data, so --tokens-unique means nothing.",
+            hint="Leave it out, or use a fit of data-constrained.",
+        )
+    trajectory = Trajectory.from_fit(result)
+    run = efficient_run(trajectory, spent.flops, level=level)
+
+    def cards() -> list[Any]:
+        from scalewise.report.card import Fact
+        from scalewise.report.cards.kaplan import efficient_card
+
+        card = efficient_card(run, trajectory)
+        return [replace(card, facts=(Fact("budget", spent.told), *card.facts))]
+
+    return Answer(
+        data=efficient_data(run) | {"gpu_hours": spent.gpu_hours, "cost": spent.cost},
+        cards=cards,
+        warnings=run.warnings,
+        seed=result.seed,
+        data_sha256=result.sha256,
+        failure=doubt(result),
+    )
 
 
 def _split(result: FitResult, spent: Budget, tokens_unique: float | None, level: float) -> Answer:
@@ -111,6 +150,7 @@ command = verb(
     examples=(
         "allocate fit.json --flops 1e24",
         "allocate fit.json --gpus 512 --gpu h100 --mfu 0.4 --days 14 --price 2.1",
+        "allocate kaplan2020-trajectory --flops 1e21",
         "allocate muennighoff2023 --flops 1e22 --tokens-unique 25B",
         "allocate fit.json --params-equivalent 13B --inference-tokens 2T",
         "allocate fit.json --flops 1e24 --inference-tokens 2T --mfu 0.4 --inference-mfu 0.05",

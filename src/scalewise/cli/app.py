@@ -19,6 +19,8 @@ VERBS: Mapping[str, str] = {
     "laws": "The catalogue of laws and published constants.",
     "fit": "Fit a law, or the best combination of laws, to runs.",
     "predict": "Loss at unseen scale, with an interval.",
+    "trajectory": "The whole loss curve of a run before it starts, and whether one is on track.",
+    "steps": "Steps, tokens and time to a loss, the critical batch, and what a batch costs.",
     "allocate": "Split a compute budget between model size and tokens.",
     "overfit": "Distinct tokens a model needs, and what fewer cost it.",
     "diagnose": "What the answer rests on: noise, profiles, influence, sensitivity.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalewise.plan.allocate import Frontier, Interval
     from scalewise.plan.approaches import Approaches
+    from scalewise.plan.compute_efficient import EfficientRun
     from scalewise.plan.conventions import Conventions
     from scalewise.plan.data_constrained import DataConstrained
     from scalewise.plan.inference import Choice, InferenceOptimum
@@ -54,6 +55,20 @@ def data_constrained_data(found: DataConstrained) -> dict[str, Any]:
             name: interval_data(getattr(free, name), known=known)
             for name in ("params", "tokens", "loss")
         },
+    }
+
+
+def efficient_data(run: EfficientRun) -> dict[str, Any]:
+    """The compute-efficient run of a trajectory."""
+    known = run.loss.low < run.loss.high
+    named = ("params_nonembed", "loss", "batch_tokens", "steps_min", "tokens_min")
+    return {
+        "flops": run.flops,
+        **{name: interval_data(getattr(run, name), known=known) for name in named},
+        "exponents": dict(run.exponents),
+        "excess": run.excess,
+        "level": run.level,
+        "extrapolation": dict(run.extrapolation),
     }
 
 

@@ -17,6 +17,7 @@ otherwise: Gadre et al. 2024 keep the untied head in their "no embedding" count.
 
 from __future__ import annotations
 
+from scalewise.core.errors import UsageError
 from scalewise.core.shape import ModelShape
 
 
@@ -40,6 +41,22 @@ def params_nonembed(shape: ModelShape) -> int:
     norms: see `kaplan_params`.
     """
     return _without_embeddings(params_by_part(shape))
+
+
+def nonembed_from_total(params: float, params_embed: float) -> float:
+    """``params_nonembed`` of a total, where the count of embeddings and untied head is known.
+
+    Raises UsageError for embeddings that are not fewer than the whole.
+
+    >>> nonembed_from_total(1.5576e9, 8.3e7)
+    1474600000.0
+    """
+    if not 0 <= params_embed < params:
+        raise UsageError(
+            f"params_embed={params_embed:g} cannot be part of params={params:g}.",
+            hint="Give the weights of embeddings and untied head, such as 206M of 7B.",
+        )
+    return params - params_embed
 
 
 def params_active(shape: ModelShape) -> int:

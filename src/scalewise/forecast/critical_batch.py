@@ -6,6 +6,7 @@ E = B S and B_crit = E_min/S_min (McCandlish et al. 2018, eq. 2.11; Kaplan et al
 ==============================  ================================================================
 `fit_hyperbola`                 one scan -> S_min, E_min, B_crit, with intervals and doubts
 `fit_critical_batch`            scans to several losses -> the law B_crit(L), a fit like any other
+`fit_critical_batch_by_tokens`  the same scans -> B_crit as a power of E_min
 `batch_at_overhead`             the batch at which tokens exceed the ideal by a stated share
 `batch_for_cost`                the batch that is cheapest where steps and tokens have prices
 ==============================  ================================================================
@@ -44,7 +45,8 @@ class BatchScan:
 
     ``scatter`` is the standard deviation of log steps around the hyperbola; ``covariance`` that of
     (log S_min, log B_crit). ``straddles`` says whether the batches reach a factor of three to
-    both sides of the critical one; where they do not, it is an extrapolation.
+    both sides of the critical one; where they do not, it is an extrapolation. Residuals beyond
+    ``scale`` counted less.
     """
 
     steps_min: float
@@ -53,7 +55,13 @@ class BatchScan:
     covariance: Array
     straddles: bool
     points: int
+    scale: float
     warnings: tuple[str, ...]
+
+    @property
+    def weight(self) -> float:
+        """One over the variance of log B_crit, as far as no scan outweighs all others."""
+        return 1 / (float(self.covariance[1, 1]) + _LEAST_ERROR**2)
 
     @property
     def tokens_min(self) -> float:
@@ -109,7 +117,7 @@ def fit_hyperbola(batch_tokens: ArrayLike, steps: ArrayLike, *, scale: float = S
         **loss,
     )  # fmt: skip
     left, slope = residuals(found.x), jacobian(found.x)
-    weight = 1 / np.sqrt(1 + (left / scale) ** 2)  # of soft-L1; 1 for plain least squares
+    weight = _soft_weight(left, scale)
     variance = float(weight @ left**2) / (len(B) - 2)
     steps_min, critical = exp(found.x[0]), exp(found.x[1])
     straddles = bool(B.max() >= STRADDLE * critical and B.min() <= critical / STRADDLE)
@@ -120,6 +128,7 @@ def fit_hyperbola(batch_tokens: ArrayLike, steps: ArrayLike, *, scale: float = S
         covariance=variance * np.linalg.pinv(slope.T @ (weight[:, None] * slope)),
         straddles=straddles,
         points=len(B),
+        scale=scale,
         warnings=(*_reach(B, critical, straddles), *_monotone(B, S)),
     )
 
@@ -132,30 +141,43 @@ def fit_critical_batch(
     Levels whose batches do not straddle the critical one are dropped, and said so; the others
     weigh by one over the variance of log B_crit. Raises UnfitDataError if fewer than three stay.
     """
-    pairs = list(zip(losses, scans, strict=True))
-    kept = [(loss, scan) for loss, scan in pairs if scan.straddles]
-    if len(kept) < _FEWEST:
-        raise UnfitDataError(
-            f"{len(kept)} of {len(pairs)} losses have batches a factor of {STRADDLE:g} to both "
-            f"sides of the critical one; the law needs {_FEWEST}.",
-            hint="Scan larger and smaller batches, or more losses.",
-        )
+    kept = _straddling(scans)
     table = {
-        "loss": [loss for loss, _ in kept],
-        "critical_batch_tokens": [scan.critical_batch_tokens for _, scan in kept],
+        "loss": [loss for loss, keep in zip(losses, kept, strict=True) if keep],
+        "critical_batch_tokens": _critical(scans, kept),
     }
-    weights = np.array([1 / (scan.covariance[1, 1] + _LEAST_ERROR**2) for _, scan in kept])
-    result = fit(
-        "kaplan-critical-batch", table, objective="ls-log", weights=weights / weights.mean(),
-        bootstrap=bootstrap, seed=seed,
-    )  # fmt: skip
-    dropped = [f"{loss:g}" for loss, scan in pairs if not scan.straddles]
-    said = (
-        (f"Dropped the losses {', '.join(dropped)}: no batches on both sides of the critical one.",)
-        if dropped
-        else ()
-    )
-    return replace(result, warnings=(*result.warnings, *said))
+    dropped = [f"{loss:g}" for loss, keep in zip(losses, kept, strict=True) if not keep]
+    told = f"Dropped the losses {', '.join(dropped)}: no batches on both sides of the critical one."
+    return _fitted("kaplan-critical-batch", table, scans, told, bootstrap=bootstrap, seed=seed)
+
+
+def fit_critical_batch_by_tokens(
+    scans: Sequence[BatchScan], *, bootstrap: int = 300, seed: int = 0
+) -> FitResult:
+    """Fit B_crit = k E_min**p, the critical batch by the fewest tokens to the same loss.
+
+    Bergsma et al. 2025 (arXiv:2505.13738). As `fit_critical_batch` otherwise; the errors of E_min
+    are those of B_crit and are not modelled.
+    """
+    kept = _straddling(scans)
+    tokens = [scan.tokens_min for scan, keep in zip(scans, kept, strict=True) if keep]
+    table = {"tokens": tokens, "critical_batch_tokens": _critical(scans, kept)}
+    told = f"Dropped {kept.count(False)} scans: no batches on both sides of the critical one."
+    return _fitted("critical-batch-by-tokens", table, scans, told, bootstrap=bootstrap, seed=seed)
+
+
+def influence(scan: BatchScan, batch_tokens: Array, steps: Array) -> tuple[Array, Array]:
+    """How (log S_min, log B_crit) move with each log step, shape (2, points), and the residuals.
+
+    Residuals are of log steps, scaled up by their leverage to the size of the errors behind them.
+    """
+    share = scan.critical_batch_tokens / batch_tokens
+    slope = np.stack([np.ones_like(share), share / (1 + share)], axis=1)
+    left = np.log(steps) - np.log(np.asarray(scan.steps(batch_tokens)))
+    weight = _soft_weight(left, scan.scale)
+    moved = np.linalg.pinv(slope.T @ (weight[:, None] * slope)) @ (slope.T * weight)
+    leverage = np.einsum("ip,pi->i", slope, moved)
+    return moved, left / (1 - np.minimum(leverage, 0.9))
 
 
 def steps_ratio(batch_over_critical: ArrayLike) -> Array | float:
@@ -200,6 +222,45 @@ def batch_for_cost(
             hint="Without a price of either, the best batch is as large or as small as can be.",
         )
     return scalar(steps_power / tokens_power * np.asarray(critical_batch_tokens, dtype=float))
+
+
+def _straddling(scans: Sequence[BatchScan]) -> list[bool]:
+    kept = [scan.straddles for scan in scans]
+    if sum(kept) < _FEWEST:
+        raise UnfitDataError(
+            f"{sum(kept)} of {len(kept)} losses have batches a factor of {STRADDLE:g} to both "
+            f"sides of the critical one; the law needs {_FEWEST}.",
+            hint="Scan larger and smaller batches, or more losses.",
+        )
+    return kept
+
+
+def _critical(scans: Sequence[BatchScan], kept: Sequence[bool]) -> list[float]:
+    return [s.critical_batch_tokens for s, keep in zip(scans, kept, strict=True) if keep]
+
+
+def _fitted(
+    law: str,
+    table: dict[str, list[float]],
+    scans: Sequence[BatchScan],
+    told: str,
+    *,
+    bootstrap: int,
+    seed: int,
+) -> FitResult:
+    """The law of the scans that straddle, each by its weight; ``told`` of those that do not."""
+    weights = np.array([scan.weight for scan in scans if scan.straddles])
+    result = fit(
+        law, table, objective="ls-log", weights=weights / weights.mean(), bootstrap=bootstrap,
+        seed=seed,
+    )  # fmt: skip
+    is_whole = len(weights) == len(scans)
+    return result if is_whole else replace(result, warnings=(*result.warnings, told))
+
+
+def _soft_weight(residuals: Array, scale: float) -> Array:
+    """The weight that soft-L1 gives a residual; 1 for plain least squares."""
+    return np.asarray(1 / np.sqrt(1 + (residuals / scale) ** 2))
 
 
 def _scan(batch_tokens: ArrayLike, steps: ArrayLike) -> tuple[Array, Array]:

@@ -33,7 +33,7 @@ from scalewise.laws.trajectory import TRAJECTORY_LAWS, TRAJECTORY_TOKENS
 Array = np.ndarray[Any, np.dtype[Any]]
 Value = Array | float
 
-CONSTANTS = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B", "E")
+CONSTANTS = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 # Kaplan et al. 2020, sec. 3 and fig. 10: sizes trained, train losses at which B_crit was read.
 _KAPLAN_RANGES = {"params_nonembed": (768.0, 1.5e9), "loss": (3.0, 10.0)}
 _KAPLAN_NOTE = (
@@ -48,10 +48,10 @@ class Trajectory:
     """The six constants, and every question that they answer; all arguments broadcast.
 
     ``E`` is the loss that no size goes below. ``critical_by`` says what the critical batch is a
-    power of: the loss reached, or the tokens seen. ``draws`` (count, 7) are the constants of
+    power of: the loss reached, or the tokens seen. ``draws`` (count, 6) are the constants of
     resamples in the order of ``CONSTANTS``, those dropped in which one is not positive and finite;
-    without any, as for published constants, no interval is known. ``ranges`` are those of the
-    columns behind the constants. Losses are in nats/token.
+    with a seventh column, that of ``E``. Without any, as for published constants, no interval is
+    known. ``ranges`` are those of the columns behind the constants. Losses are in nats/token.
 
     >>> kaplan = Trajectory.kaplan2020()
     >>> round(kaplan.floor(1.5e9), 4), round(kaplan.loss(1.5e9, 1e5, 2**19), 4)
@@ -73,7 +73,7 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         least = 1.0 if self.critical_by == "tokens" else 0.0
-        for name in CONSTANTS:
+        for name in (*CONSTANTS, "E"):
             value = np.asarray(getattr(self, name))
             above = value >= 0 if name == "E" else value > (least if name == "alpha_B" else 0)
             if not (np.all(np.isfinite(value)) and np.all(above)):
@@ -82,8 +82,8 @@ class Trajectory:
                     hint="All are finite and positive, E may be 0, and alpha_B is above 1 where "
                     "the critical batch goes by tokens.",
                 )
-        usable = np.all(self.draws[:, :-1] > 0, axis=1) & (self.draws[:, -1] >= 0)
-        usable &= np.all(np.isfinite(self.draws), axis=1)
+        usable = np.all(np.isfinite(self.draws) & (self.draws >= 0), axis=1)
+        usable &= np.all(self.draws[:, : len(CONSTANTS)] > 0, axis=1)
         usable &= self.draws[:, CONSTANTS.index("alpha_B")] > least
         object.__setattr__(self, "draws", self.draws[usable])
 
@@ -99,9 +99,9 @@ class Trajectory:
                     f"A trajectory needs a fit of {law.key!r}; this is one of {result.law.key!r}.",
                     hint=f"Fit {law.key}, or give {law.published[0].key}.",
                 )
+        theta: dict[str, Any] = {**steps.theta, **critical_batch.theta}
         return cls(
-            **steps.theta,
-            **critical_batch.theta,
+            **theta,
             draws=_paired(steps, critical_batch),
             ranges={**steps.ranges, **critical_batch.ranges},
             source=f"{steps.source}; {critical_batch.source}",
@@ -117,21 +117,21 @@ class Trajectory:
         """
         by_tokens = _is_of(result, TRAJECTORY_TOKENS)
         if not (by_tokens or any(_is_of(result, law) for law in TRAJECTORY_LAWS)):
-            names = ", ".join(repr(law.key) for law in TRAJECTORY_LAWS)
+            known = ", ".join(repr(law.key) for law in TRAJECTORY_LAWS)
             raise LawError(
-                f"A trajectory needs a fit of one of {names}; this is one of {result.law.key!r}.",
+                f"A trajectory needs a fit of one of {known}; this is one of {result.law.key!r}.",
                 hint="Fit one of them to whole curves: --rows all.",
             )
         theta = _renamed(result.theta)
         drawn = _renamed(dict(zip(result.law.constant_names, result.draws.T, strict=True)))
-        rows = [np.broadcast_to(drawn[name], len(result.draws)) for name in CONSTANTS]
+        names = (*CONSTANTS, *(["E"] if "E" in result.theta else []))
         ranges = dict(result.ranges)
         if len(result.observed):
             ranges["loss"] = (float(result.observed.min()), float(result.observed.max()))
         return cls(
-            **{name: float(theta[name]) for name in CONSTANTS},
+            **{name: float(theta[name]) for name in names},
             critical_by="tokens" if by_tokens else "loss",
-            draws=np.stack(rows, axis=1),
+            draws=np.stack([drawn[name] for name in names], axis=1),
             ranges=ranges,
             source=result.source,
             warnings=result.warnings,
@@ -259,8 +259,8 @@ class Trajectory:
         """
         positive("factor", factor)
         draws = self.draws.copy()
-        draws[:, -1] *= factor
-        moved = {"E": self.E * factor}
+        draws[:, len(CONSTANTS) :] *= factor
+        moved: dict[str, Any] = {"E": self.E * factor}
         for i in range(0, 4 if self.critical_by == "tokens" else 6, 2):
             scale, exponent = CONSTANTS[i : i + 2]
             moved[scale] = getattr(self, scale) * factor ** (1 / getattr(self, exponent))
@@ -276,8 +276,9 @@ class Trajectory:
         Its answers start with the axis of the draws. Where a draw's floor is not below a loss,
         the steps to it are infinite instead of refused.
         """
-        columns = self.draws.T.reshape(len(CONSTANTS), -1, *(1,) * ndim)
-        constants = dict(zip(CONSTANTS, columns, strict=True))
+        names = (*CONSTANTS, "E")[: self.draws.shape[1]]
+        columns = self.draws.T.reshape(len(names), -1, *(1,) * ndim)
+        constants = dict(zip(names, columns, strict=True))
         return replace(self, **constants, draws=np.empty((0, len(CONSTANTS))))
 
     def bounds(self, ask: Callable[[Self], Value], *, level: float = 0.9) -> tuple[Value, Value]:
@@ -338,12 +339,11 @@ def _is_of(result: FitResult, law: Law) -> bool:
 
 def _renamed(theta: Mapping[str, Any]) -> dict[str, Any]:
     """The constants of a trajectory law by the names of ``CONSTANTS``."""
-    named: dict[str, Any] = {"E": 0.0, **theta}
-    if "beta" in theta:
-        with np.errstate(divide="ignore"):  # an infinite alpha_B is refused, or dropped as a draw
-            alpha_B = 1 / np.asarray(theta["beta"])
-        named |= {"B_star": theta["B_1"], "alpha_B": alpha_B}
-    return named
+    if "beta" not in theta:
+        return dict(theta)
+    with np.errstate(divide="ignore"):  # an infinite alpha_B is refused, or dropped as a draw
+        alpha_B = 1 / np.asarray(theta["beta"])
+    return {**theta, "B_star": theta["B_1"], "alpha_B": alpha_B}
 
 
 def _paired(steps: FitResult, critical_batch: FitResult) -> Array:
@@ -358,7 +358,7 @@ def _paired(steps: FitResult, critical_batch: FitResult) -> Array:
             parts.append(result.draws[:count, columns])
         else:
             parts.append(np.tile([result.theta[name] for name in order], (count, 1)))
-    return np.concatenate([*parts, np.zeros((count, 1))], axis=1)
+    return np.concatenate(parts, axis=1)
 
 
 def tails(level: float) -> tuple[float, float]:

@@ -148,6 +148,12 @@ def efficient_run(trajectory: Trajectory, flops: float, *, level: float = 0.9) -
     (2.6944, '5.84e+08')
     """
     positive("flops", flops)
+    if trajectory.critical_by != "loss" or np.any(np.asarray(trajectory.E) > 0):
+        raise LawError(
+            "The frontier in closed form is that of a trajectory without a floor, whose critical "
+            "batch is a power of the loss.",
+            hint="Fit --law trajectory, or choose a size with `scalewise steps`.",
+        )
 
     def told(ask: Callable[[EfficientFrontier], Value]) -> Interval:
         return interval_of(trajectory, lambda t: ask(EfficientFrontier(t)), level=level)

@@ -248,8 +248,9 @@ def content_sha256(frame: pl.DataFrame) -> str:
         digest.update(f"{len(name.encode())}:{name}:{kind}:{frame.height}:".encode())
         digest.update(np.packbits(empty.to_numpy()).tobytes())
         if is_text:
-            texts = [value.encode() for value in cells.drop_nulls().to_list()]
-            digest.update(b"".join([b"%d:%b" % (len(text), text) for text in texts]))
+            texts = cells.drop_nulls()
+            lengths = texts.str.len_bytes().cast(pl.String)
+            digest.update((lengths + ":" + texts).str.join("").item().encode())
             continue
         values = cells.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0
         # One bit pattern for every NaN and one for both zeros.

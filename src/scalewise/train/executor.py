@@ -97,7 +97,8 @@ def train_all(
 
     prepare_tokens(specs, queue)
     settings = Settings(queue, device, checkpoint_seconds)
-    pending, warnings = _open(specs, queue), ()
+    pending = _open(specs, queue)
+    warnings: tuple[str, ...] = ()
     while pending:
         if executor == "inline":
             _train_inline(pending, settings, note)
@@ -244,5 +245,6 @@ def prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
 
 
 def load_tokens_of(queue: Path, tokenizer: str) -> TokenizedCorpus:
+    """What `prepare_tokens` has laid down for a tokenizer."""
     folder = _tokens_folder(queue, tokenizer)
     return follow_reference(folder) if tokenizer.startswith(READY) else load_tokens(folder)

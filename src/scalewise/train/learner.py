@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ class Learner:
         return loss.detach(), torch.autograd.grad(loss, self._leaves)
 
     @staticmethod
-    def _norm(grads: Sequence[Tensor]) -> Tensor:
+    def _norm(grads: tuple[Tensor, ...]) -> Tensor:
         return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
 
     def _step(self, loss: Tensor, grads: tuple[Tensor, ...], lr: float) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -101,12 +102,10 @@ def _start(ray: Any, cpus: int) -> None:
         ) from error
 
 
+@cache  # because Ray keeps the first token of a process
 def _private_settings() -> dict[str, str]:
-    """A Ray that nobody else can use: on the loopback address, behind a token of its own."""
-    settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # its name for "not on loopback"
-    if "RAY_AUTH_MODE" not in os.environ:
-        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    return settings
+    """A token that nobody else has: Ray listens on every address, and runs what it is sent."""
+    return {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _join(ray: Any, address: str) -> None:

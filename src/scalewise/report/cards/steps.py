@@ -36,8 +36,8 @@ _OCTAVE = 4  # batches of the frontier to one row of its table
 _TERMS = (
     "Time goes with steps if each accelerator keeps its tokens per step and larger batches take "
     "more of them; compute is 6 FLOP per params_nonembed and token.",
-    "Below the critical batch most steps' gradients point nearly the same way, so a larger batch "
-    "saves steps almost for free; above it, tokens are spent for little.",
+    "Below the critical batch the noise of gradients rules, and a larger batch saves steps for few "
+    "tokens; above it, many tokens save few steps.",
 )
 
 
@@ -145,7 +145,7 @@ def cheapest_card(found: CheapestBatch, fleet: Fleet, *, level: float) -> Card:
     """The batch of least cost under a deadline or a price of waiting."""
     point = found.point
     unit = _unit(fleet)
-    asked = [] if found.days is None else [f"within {found.days:g} days"]
+    asked = [] if found.days is None else [f"within {_days(found.days)}"]
     if found.day_price is not None:
         asked.append(f"with a day of waiting at {found.day_price:g}")
     rows: list[Row] = [
@@ -163,8 +163,7 @@ def cheapest_card(found: CheapestBatch, fleet: Fleet, *, level: float) -> Card:
             f"The loss is cheapest {' and '.join(asked)} at a batch of "
             f"{told(found.batch_tokens, format_count)} tokens, {number(point.relative, 3)} times "
             f"the critical one, on {format_count(point.gpus or 0.0)} accelerators: "
-            f"{told(point.days, lambda v: number(v, 3))} days and "
-            f"{told(point.cost, format_count)} {unit}."
+            f"{told(point.days, _days)}, {unit} {told(point.cost, format_count)}."
         ),
         facts=(Fact("accelerators", fleet_told(fleet)),),
         table=_table(rows, f"{level:.0%}"),
@@ -218,6 +217,10 @@ def fleet_told(fleet: Fleet) -> str:
         f"{format_count(fleet.batch_tokens)} tokens, utilisation {fleet.mfu:g}{price}; more or "
         "fewer in proportion at other batches"
     )
+
+
+def _days(days: float) -> str:
+    return f"{number(days, 3)} day{'' if days == 1 else 's'}"
 
 
 def _unit(fleet: Fleet | None) -> str:

@@ -47,7 +47,9 @@ def overflowed_flops(table: RunTable) -> Findings:
     if params is None or tokens is None or flops is None:
         return
     true = 6.0 * params * tokens
-    large = np.isfinite(true) & np.isfinite(flops) & (true >= 2.0**63)
+    # A wrapped product is no larger than the words it was kept in, and far from the true one.
+    large = np.isfinite(true) & (true >= 2.0**63) & (np.abs(flops) <= _WRAP)
+    large &= np.abs(flops - true) > _WRAP / 4
     wrapped = np.zeros(len(table), dtype=bool)
     for row in np.flatnonzero(large):
         # Exact in Python's integers; the cells came through float64, exact below 2**53.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
@@ -170,8 +171,9 @@ def _curves(table: RunTable) -> Iterator[tuple[NDArrayInt, Values]]:
     annealed = numbers(table, "is_annealed")
     branch = np.zeros(len(table)) if annealed is None else np.nan_to_num(annealed)
     keys = table.frame.select("run_id", "eval_set").with_row_index("_row")
-    for _, part in keys.group_by("run_id", "eval_set", maintain_order=True):
-        rows = part["_row"].to_numpy().astype(np.int64)
+    parts = keys.group_by("run_id", "eval_set", maintain_order=True).agg("_row")["_row"]
+    ends = np.cumsum(parts.list.len().to_numpy())
+    for rows in np.split(parts.explode().to_numpy().astype(np.int64), ends[:-1]):
         rows = rows[usable[rows]]
         if branch[rows].any() and not branch[rows].all():
             rows = rows[branch[rows] == 0]
@@ -210,13 +212,30 @@ def _comparable(table: RunTable) -> Iterator[Mask]:
 def _best_below(params: Values, tokens: Values, loss: Values) -> Values:
     """The least loss of any run with no more params and no more tokens."""
     best = np.full(len(loss), np.inf)
-    by_tokens = np.argsort(tokens, kind="stable")
-    for size in np.unique(params):
-        smaller = by_tokens[params[by_tokens] <= size]
-        least = np.minimum.accumulate(loss[smaller])
-        here = params == size
-        best[here] = least[np.searchsorted(tokens[smaller], tokens[here], side="right") - 1]
+    # The lowest losses so far as a staircase: losses fall strictly as tokens rise.
+    steps: list[float] = []
+    least: list[float] = []
+    by_size = np.argsort(params, kind="stable")
+    starts = np.flatnonzero(np.diff(params[by_size])) + 1
+    for rows in np.split(by_size, starts):
+        for row in rows:
+            _lower(steps, least, float(tokens[row]), float(loss[row]))
+        for row in rows:
+            best[row] = least[bisect_right(steps, tokens[row]) - 1]
     return best
+
+
+def _lower(steps: list[float], least: list[float], tokens: float, loss: float) -> None:
+    """Enter a point in the staircase, in place; what it undercuts goes."""
+    place = bisect_right(steps, tokens)
+    if place and least[place - 1] <= loss:
+        return
+    first = place - 1 if place and steps[place - 1] == tokens else place
+    last = place
+    while last < len(least) and least[last] >= loss:
+        last += 1
+    steps[first:last] = [tokens]
+    least[first:last] = [loss]
 
 
 def _runs(table: RunTable, mask: Mask) -> str:

@@ -26,14 +26,14 @@ demo: $(STAMPS)/base
 	$(BIN)/scalewise demo
 
 test: $(STAMPS)/dev
-	$(TEST) -n $(WORKERS)
+	$(TEST) -n $(WORKERS) --dist loadfile
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy src tests
 	$(BIN)/lint-imports
-	$(TEST) -n $(WORKERS)
+	$(TEST) -n $(WORKERS) --dist loadfile
 
 docs: $(STAMPS)/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -64,7 +64,7 @@ $(STAMPS)/base: pyproject.toml | $(STAMPS)/venv
 # there is none, the newest that PyPI has for the platform.
 $(STAMPS)/dev: pyproject.toml | $(STAMPS)/venv
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) torch==2.13.0 || $(PIP) torch
-	$(PIP) --editable '.[train,dev]'
+	$(PIP) --editable '.[train,ray,dev]'
 	@touch $@ $(STAMPS)/base
 
 $(STAMPS)/docs: pyproject.toml | $(STAMPS)/venv

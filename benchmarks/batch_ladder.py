@@ -5,7 +5,7 @@
     python benchmarks/batch_ladder.py repeat FOLDER     # second seeds, a scan at another size
     python benchmarks/batch_ladder.py branch FOLDER     # local critical batches, from checkpoints
     python benchmarks/batch_ladder.py held-out FOLDER   # the larger model; tells no losses
-    python benchmarks/batch_ladder.py table FOLDER      # FOLDER/{fit,held_out}.csv and a card
+    python benchmarks/batch_ladder.py table FOLDER      # tables and a card, into --out
 
 Every part may be stopped and repeated, and needs `tune` before it. FOLDER/fit holds the runs to
 fit on and FOLDER/held_out the others, so that a forecast can be written before anybody has seen
@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime as dt
+import json
 import os
 import platform
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from embedded_ladder import cpu_name, rounded, toml
@@ -47,10 +49,13 @@ SCAN = {  # batch_tokens -> tokens; the largest batches need more to come to the
 }
 SIZES_BATCH, SIZES_TOKENS = 1024, 8_000_000
 SIZES = (16, 20, 24, 32, 40, 64)
-SECOND_SEED = ((24, 1024), (48, 1024), (48, 4096))
-SECOND_SCAN_WIDTH, SECOND_SCAN = 24, (256, 4096, 16384)
+SECOND_SEED = ((48, 1024), (24, 1024))
+SECOND_SCAN_WIDTH, SECOND_SCAN = 24, (256, 4096)
 HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS = 192, 1536, 6_000_000
-BRANCH_TOKENS, BRANCH_AT = 524_288, (500_000, 1_500_000, 4_000_000)
+BRANCH_TOKENS, BRANCH_AT = 524_288, (500_000, 2_000_000)
+BRANCHES = "branches.json"
+TABLES = {"ladder": "fit", "held_out": "held_out", "rates": "tuning/rate-trials"}
+DROPPED = ("flops_exact", "decay_fraction", "vocab_size", "bytes_per_token")  # say nothing here
 PARTS = ("tune", "train", "repeat", "branch", "held-out", "table")
 
 
@@ -98,10 +103,11 @@ def main() -> int:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="where `table` writes; FOLDER")
     options = parser.parse_args()
     folder: Path = options.folder
     if options.part == "table":
-        write_tables(folder)
+        write_tables(folder, options.out or folder)
         return 0
     search = tune_rates(fitted(), folder / "tuning", workers=options.workers, on_progress=tell)
     if options.part == "tune":
@@ -123,7 +129,7 @@ def main() -> int:
 
 
 def branch(search: RateSearch, folder: Path) -> None:
-    """Local critical batches at three moments of one run, each at the end of a run to there."""
+    """Local critical batches at two moments of one run, each at the end of a run to there."""
     queue = folder / "branches"
     runs = [run(SCAN_WIDTH, SIZES_BATCH, tokens) for tokens in BRANCH_AT]
     named = [replace(spec, run_id=f"{spec.run_id}-t{spec.tokens}") for spec in runs]
@@ -134,7 +140,7 @@ def branch(search: RateSearch, folder: Path) -> None:
         branched_batch(spec, tokens, queue, branch_tokens=BRANCH_TOKENS, factors=(1, 2, 4, 8, 16))
         for spec in ruled
     ]
-    atomic_write(folder / "branches.json", to_json(found, indent=1))
+    atomic_write(folder / BRANCHES, to_json(found, indent=1))
     print(to_json(found, indent=1))
 
 
@@ -149,31 +155,43 @@ def tell_no_loss(event: Progress) -> None:
     tell(replace(event, loss=None))
 
 
-def write_tables(folder: Path) -> None:
-    """Each queue's finished runs as one CSV, and a card about all of them."""
+def write_tables(folder: Path, out: Path) -> None:
+    """The finished runs of each queue as one CSV, and a card about all of them."""
+    search = json.loads((folder / "tuning" / "rates.json").read_text())
     facts: dict[str, object] = {
         "command": "python benchmarks/batch_ladder.py PART FOLDER",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "machine": f"{cpu_name()}, {os.cpu_count()} virtual cores",
+        "machine": f"{cpu_name()}, {os.cpu_count()} virtual cores, shared",
         "python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "held_out": [spec.run_id for spec in held_out()],
+        "note": "measured by the training room of this package; loss in nats per byte",
+        "license": "Apache-2.0",
+        "rate_rule": [f"{name} = {value:.6g}" for name, value in search["rule"].items()],
     }
-    for place in ("tuning/rate-trials", "fit", "held_out"):
+    out.mkdir(parents=True, exist_ok=True)
+    for name, place in TABLES.items():
         rows = finished_rows(folder / place)
-        name = Path(place).name.replace("-", "_")
         ends = {row["run_id"]: row for row in rows}
         facts[f"{name}_runs"], facts[f"{name}_rows"] = len(ends), len(rows)
         facts[f"{name}_cpu_seconds"] = round(sum(row["cpu_seconds"] for row in ends.values()))
-        write_table(rows, folder / f"{name}.csv")
-        facts |= {key: rows[0][key] for key in ("corpus", "corpus_fingerprint") if rows}
-    atomic_write(folder / "card.toml", "".join(f"{k} = {toml(v)}\n" for k, v in facts.items()))
+        if rows:
+            write_table(rows, out / f"batch_{name}.csv")
+            facts |= {key: rows[0][key] for key in ("corpus", "corpus_fingerprint")}
+    if (folder / BRANCHES).exists():
+        atomic_write(out / f"batch_{BRANCHES}", (folder / BRANCHES).read_bytes())
+    text = "".join(f"{name} = {toml(value)}\n" for name, value in facts.items())
+    atomic_write(out / "batch_ladder.toml", text)
 
 
 def write_table(rows: list[Row], path: Path) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = [n for n in dict.fromkeys(name for row in rows for name in row) if n not in DROPPED]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows([{name: rounded(name, row[name]) for name in row} for row in rows])
+        for row in rows:
+            writer.writerow({name: rounded(name, row[name]) for name in names if name in row})
 
 
 if __name__ == "__main__":

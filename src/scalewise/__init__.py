@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from scalewise.fit.storage import read_fit, write_fit
     from scalewise.forecast.backtest import Backtest
     from scalewise.forecast.choose import backtest, fit
+    from scalewise.forecast.contours import batch_contours
     from scalewise.forecast.downstream import fit_tasks, predict_error
+    from scalewise.forecast.estimate import fit_trajectory
     from scalewise.forecast.holdout import forecast_held_out
+    from scalewise.forecast.on_track import on_track
+    from scalewise.forecast.trajectory import Trajectory
     from scalewise.laws.catalogue import LAWS, law_from
     from scalewise.laws.law import Law
     from scalewise.plan.allocate import Allocation, allocate, frontier
@@ -58,20 +62,24 @@ _HOME = {
     "RunSpec": "runs.spec",
     "RunTable": "runs.table",
     "ScalewiseError": "core.errors",
+    "Trajectory": "forecast.trajectory",
     "allocate": "plan.allocate",
     "approaches": "plan.approaches",
     "backtest": "forecast.choose",
+    "batch_contours": "forecast.contours",
     "check_health": "runs.health",
     "conventions": "plan.conventions",
     "example_runs": "runs.example",
     "fit": "forecast.choose",
     "fit_many": "fit.engine",
     "fit_tasks": "forecast.downstream",
+    "fit_trajectory": "forecast.estimate",
     "forecast_held_out": "forecast.holdout",
     "frontier": "plan.allocate",
     "inference_optimum": "plan.inference",
     "influence": "plan.influence",
     "law_from": "laws.catalogue",
+    "on_track": "forecast.on_track",
     "overfit": "plan.overfitting",
     "predict_error": "forecast.downstream",
     "profile": "fit.profile",
@@ -95,20 +103,24 @@ __all__ = [
     "RunSpec",
     "RunTable",
     "ScalewiseError",
+    "Trajectory",
     "allocate",
     "approaches",
     "backtest",
+    "batch_contours",
     "check_health",
     "conventions",
     "example_runs",
     "fit",
     "fit_many",
     "fit_tasks",
+    "fit_trajectory",
     "forecast_held_out",
     "frontier",
     "inference_optimum",
     "influence",
     "law_from",
+    "on_track",
     "overfit",
     "predict_error",
     "profile",

@@ -172,3 +172,9 @@ def test_optima_need_no_loss_where_the_law_predicts_another_choice(tmp_path: Pat
     refused = run("fit", table, "--law", "power")
     assert refused.exit_code == 4
     assert "no loss" in refused.stderr
+
+
+def test_a_fixed_constant_is_a_number_or_a_published_name(tmp_path: Path) -> None:
+    result = run("fit", runs_file(tmp_path), "--law", "chinchilla", "--fix", "alpha=nosuch2024")
+    assert result.exit_code == 2
+    assert "neither a number nor the name of a published set" in result.stderr

@@ -70,7 +70,7 @@ def test_a_fit_of_ones_own_gives_intervals(fitted: Path) -> None:
         (("--params-nonembed", "1B", "--params", "2B"), "given: --params and --params-nonembed."),
         (("--params-nonembed", "1B", "--tokens", "0"), "--tokens='0' is zero."),
         (("--params-nonembed", "1B", "--tolerance", "-1"), "--tolerance"),
-        (("--params-nonembed", "1B", "--level", "90"), "level=90"),
+        (("--params-nonembed", "1B", "--level", "90"), "--level='90' is not a probability"),
         (("--params-nonembed", "1B", "--steps-law", "kaplan2020-steps"), "Without --batch-law"),
         (
             ("--params-nonembed", "1B", "--steps-law", "besiroglu2024", "--batch-law",

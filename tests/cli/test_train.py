@@ -53,7 +53,7 @@ class Trainer:
         names = header.split(",")
         rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
         path.write_text("\n".join(str(row).replace("'", '"') for row in rows))
-        return SimpleNamespace(path=path, rows=tuple(rows), unfinished=self.unfinished)
+        return SimpleNamespace(path=path, rows=tuple(rows), unfinished=self.unfinished, warnings=())
 
 
 def trained_by(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Trainer:
@@ -167,3 +167,54 @@ def test_real_runs_are_trained_once_and_read_the_second_time(ladder: Path, tmp_p
     again = run(*words)
     assert "updates" not in again.stderr
     assert answer(*words)["provenance"]["data_sha256"] == first["provenance"]["data_sha256"]
+
+
+def test_a_slurm_script_is_written_and_nothing_is_trained(ladder: Path, tmp_path: Path) -> None:
+    result = run("train", ladder, "--slurm", "-")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=scalewise-ladder\n")
+    assert "#SBATCH --array=0-0\n" in result.stdout
+    target = tmp_path / "array.sbatch"
+    told = run("train", ladder, "--slurm", target, "--workers", 1)
+    assert f"submit it with: sbatch {target}" in told.stdout
+    assert "#SBATCH --array=0-1\n" in target.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["array.sbatch", "ladder.toml"]
+
+
+def test_the_cluster_is_described_by_options(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trained_by(Trainer(), monkeypatch)
+    options = ("--executor", "ray", "--address", "10.0.0.1:6379", "--cpus-per-run", 2,
+               "--gpus-per-run", 0.5, "--retries", 0)  # fmt: skip
+    answer("train", ladder, "--out", tmp_path / "queue", *options)
+    cluster = trainer.asked["cluster"]
+    assert (cluster.address, cluster.retries) == ("10.0.0.1:6379", 0)
+    assert cluster.resources("cuda") == {"CPU": 2.0, "GPU": 0.5}
+    answer("train", ladder, "--out", tmp_path / "queue")
+    assert trainer.asked["cluster"] is None
+
+
+def test_what_another_process_holds_is_no_failure_of_a_shared_queue(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = Progress(run_id="other", status="busy", updates=0, total_updates=16)
+    trained_by(Trainer(event), monkeypatch)
+    assert run("train", ladder, "--out", tmp_path / "queue").exit_code == 4
+    assert run("train", ladder, "--out", tmp_path / "queue", "--shared").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--address", "auto"), "--address 'auto' is that of a Ray cluster"),
+        (("--tune-lr", "--shared"), "--tune-lr cannot be done with --shared"),
+        (("--tune-lr", "--slurm", "-"), "--tune-lr cannot be done with --slurm"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    options: tuple[str, ...], message: str, ladder: Path
+) -> None:
+    result = run("train", ladder, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -210,3 +210,21 @@ def test_a_choice_is_read_by_its_value_and_written_to_four_digits() -> None:
         _ = prediction.loss
     with pytest.raises(LawError, match="gives lr_peak = "):
         read_fit("kaplan2020-lr").predict(params_nonembed=np.array([1e9, 1e11]))
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "doubt"), [(0, "No resamples were drawn"), (1, "1 resample cannot"), (20, None)]
+)
+def test_an_interval_on_few_resamples_says_so(bootstrap: int, doubt: str | None) -> None:
+    result = fit("chinchilla", simulated(), bootstrap=bootstrap)
+    told = result.predict(params=1e9, tokens=1e11).warnings
+    assert [text for text in told if "resample" in text] == [
+        text for text in result.interval_doubts if doubt and doubt in text
+    ]
+    assert bool(result.interval_doubts) is (doubt is not None)
+
+
+@pytest.mark.filterwarnings("error")
+def test_counts_beyond_all_measure_are_predicted_without_a_word() -> None:
+    result = fit("chinchilla", simulated(), bootstrap=0)
+    assert np.isfinite(result.predict(params=1e300, tokens=1e300).loss)

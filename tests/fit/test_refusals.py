@@ -67,7 +67,7 @@ def test_losses_that_cannot_be_compared_are_refused(column: str) -> None:
 def test_a_negative_value_is_refused_with_its_row(column: str) -> None:
     runs = simulated()
     runs[column] = np.where(np.arange(30) == 3, -1.0, runs[column])
-    text = rf'{column} is negative at 1 points, first -1 in row 3\..*where="{column} > 0"'
+    text = rf'{column} is negative at 1 point, first -1 in row 4\..*where="{column} > 0"'
     with pytest.raises(RunDataError, match=text):
         fit("chinchilla", runs)
 

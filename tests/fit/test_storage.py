@@ -119,9 +119,10 @@ def test_a_file_that_is_no_fit_is_refused(content: bytes, text: str, tmp_path: P
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.json", tmp_path):
-        with pytest.raises(RunDataError, match=r"cannot be read as a fit.*or a name from"):
-            read_fit(path)
+    with pytest.raises(RunDataError, match=r"There is no file .*nothing\.json\..*or a name from"):
+        read_fit(tmp_path / "nothing.json")
+    with pytest.raises(RunDataError, match=r"cannot be read as a fit.*or a name from"):
+        read_fit(tmp_path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scalewise.core.errors import RunDataError, UnfitDataError
 from scalewise.core.quantities import format_count
+from scalewise.fit.result import FitStatus
+from scalewise.fit.search import QUICK
+from scalewise.forecast import backtest as backtests
 from scalewise.forecast.backtest import (
     NAIVE,
     HeldOutPoint,
@@ -50,6 +55,18 @@ def test_splits_hold_out_the_largest_size_then_the_next_while_three_remain() -> 
         assert split.max_target_flops == pytest.approx(6 * 500 * 1e18)
         assert split.reach == pytest.approx((1e9 / SIZES[cut - 1]) ** 2)
         assert split.label == f"params up to {format_count(SIZES[cut - 1])}"
+
+
+def test_a_law_that_the_quick_search_does_not_finish_is_searched_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backtests, "QUICK", replace(QUICK, max_iterations=1))
+    result, reason = forecast_split(
+        LAWS["chinchilla"], splits_by_size(ladder(sizes=7))[-1], Policy()
+    )
+    assert reason == "fitted"
+    assert result is not None
+    assert result.status is FitStatus.CONVERGED
 
 
 def test_many_sizes_are_cut_in_their_upper_half_only() -> None:

@@ -13,7 +13,9 @@ from scalewise.forecast.critical_batch import (
     batch_at_overhead,
     batch_for_cost,
     fit_critical_batch,
+    fit_critical_batch_by_tokens,
     fit_hyperbola,
+    influence,
     steps_ratio,
     tokens_ratio,
 )
@@ -120,6 +122,39 @@ def test_levels_without_batches_on_both_sides_are_dropped_and_named() -> None:
     assert "Dropped the losses 2:" in result.warnings[-1]
     with pytest.raises(UnfitDataError, match="2 of 3 losses have batches a factor of 3"):
         fit_critical_batch((4.0, 3.5, 2.0), scans[2:])
+
+
+def test_the_law_by_tokens_comes_back_from_exact_scans() -> None:
+    tokens = np.geomspace(1e8, 1e10, 5)
+    critical = 20.0 * tokens**0.45
+    scans = [
+        fit_hyperbola(BATCHES, E / B * (1 + B / BATCHES))
+        for E, B in zip(tokens, critical, strict=True)
+    ]
+    result = fit_critical_batch_by_tokens(scans, bootstrap=0)
+    assert result.theta == pytest.approx({"k": 20.0, "p": 0.45}, rel=1e-6)
+    assert result.warnings == ()
+
+
+def test_scans_on_one_side_enter_no_law_by_tokens() -> None:
+    scans = [scan_of(critical=c, noise=0.01) for c in (2e4, 5e4, 1e5, 5e6)]
+    result = fit_critical_batch_by_tokens(scans, bootstrap=0)
+    assert result.points == 3
+    assert result.warnings[-1].startswith("Dropped 1 scans: no batches on both sides")
+
+
+def test_influence_is_how_a_fit_moves_with_one_batch() -> None:
+    steps = steps_of(2000.0, 1e5, noise=0.01)
+    scan = fit_hyperbola(BATCHES, steps, scale=np.inf)
+    moved, residuals = influence(scan, BATCHES, steps)
+    nudged = steps.copy()
+    nudged[3] *= np.exp(1e-4)
+    other = fit_hyperbola(BATCHES, nudged, scale=np.inf)
+    change = [other.steps_min / scan.steps_min,
+              other.critical_batch_tokens / scan.critical_batch_tokens]  # fmt: skip
+    np.testing.assert_allclose(moved[:, 3] * 1e-4, np.log(change), rtol=0.05)
+    plain = np.log(steps) - np.log(np.asarray(scan.steps(BATCHES)))
+    assert np.all(np.abs(residuals) > np.abs(plain))
 
 
 # McCandlish et al. 2018, as tabulated for B/B_crit, S/S_min, E/E_min.

@@ -15,6 +15,7 @@ from scalewise.fit.engine import fit
 from scalewise.fit.storage import read_fit
 from scalewise.forecast.trajectory import CONSTANTS, Trajectory
 from scalewise.laws.catalogue import law_named
+from tests.forecast.simulated_curves import TRUTH, curves
 
 KAPLAN = Trajectory.kaplan2020()
 
@@ -206,3 +207,105 @@ def test_a_trajectory_of_two_fits_pairs_their_draws() -> None:
 def test_a_fit_of_another_law_is_refused() -> None:
     with pytest.raises(LawError, match="needs a fit of 'kaplan-steps'; this is one of 'chinchill"):
         Trajectory.of(read_fit("besiroglu2024"), read_fit("kaplan2020-critical-batch-appendix-a"))
+
+
+# A floor, and a critical batch that goes by tokens ------------------------------------------------
+
+FLOORED = replace(KAPLAN, E=1.2)
+BY_TOKENS = replace(KAPLAN, critical_by="tokens", B_star=30.0, alpha_B=1 / 0.45)
+
+
+@pytest.mark.parametrize("path", [FLOORED, BY_TOKENS], ids=["floor", "tokens"])
+def test_every_form_answers_both_ways_alike(path: Trajectory) -> None:
+    step, batch = np.geomspace(30, 1e7, 7)[:, None], 2.0 ** np.array([12, 19, 26])
+    loss = path.loss(1e8, step, batch)
+    again = np.asarray(path.steps(1e8, loss, batch))
+    np.testing.assert_allclose(again, np.broadcast_to(step, (7, 3)), rtol=1e-9)
+    least = np.asarray(path.steps_min_of(step, batch, loss))
+    np.testing.assert_allclose(least, path.steps_min(1e8, loss), rtol=1e-9)
+    unlimited = path.loss(1e8, 1e4)
+    assert unlimited == path.floor(1e8) + (path.S_c / 1e4) ** path.alpha_S
+
+
+@pytest.mark.parametrize("path", [FLOORED, BY_TOKENS], ids=["floor", "tokens"])
+def test_every_form_has_its_critical_batch_between_fewest_tokens_and_fewest_steps(
+    path: Trajectory,
+) -> None:
+    loss = path.loss(1e8, 1e4, 2**19)
+    fewest, tokens = path.steps_min(1e8, loss), path.tokens_min(1e8, loss)
+    assert path.critical_batch(loss, 1e8) == pytest.approx(tokens / fewest)
+    assert 1e-3 * path.steps(1e8, loss, 1e-3) == pytest.approx(tokens, rel=1e-3)
+    up, down = (path.loss(1e8, 1e4 * f, 2**19) for f in (0.999, 1.001))
+    slope = (path.tokens_min(1e8, down) - path.tokens_min(1e8, up)) / (
+        path.steps_min(1e8, down) - path.steps_min(1e8, up)
+    )
+    assert path.local_critical_batch(1e8, loss) == pytest.approx(slope, rel=1e-4)
+
+
+@pytest.mark.parametrize("path", [FLOORED, BY_TOKENS], ids=["floor", "tokens"])
+def test_every_form_follows_a_schedule(path: Trajectory) -> None:
+    cut = path.loss_through(1e8, [(2**19, 1e3), (2**19, 4e3), (2**19, 5e3)])
+    assert cut[-1] == pytest.approx(path.loss(1e8, 1e4, 2**19), rel=1e-12)
+
+
+def test_a_floor_is_added_to_the_loss_of_every_size() -> None:
+    assert FLOORED.floor(1e9) == pytest.approx(1.2 + KAPLAN.floor(1e9))
+    assert FLOORED.loss(1e9, 1e4) == pytest.approx(1.2 + KAPLAN.loss(1e9, 1e4))
+    bits = FLOORED.to_units(1 / np.log(2))
+    assert bits.loss(1e8, 1e4, 2**19) == pytest.approx(FLOORED.loss(1e8, 1e4, 2**19) / np.log(2))
+
+
+def test_a_critical_batch_by_tokens_is_that_of_the_tokens_and_keeps_its_unit() -> None:
+    loss = BY_TOKENS.loss(1e8, 1e4, 2**19)
+    batch = BY_TOKENS.critical_batch(loss, 1e8)
+    assert batch == pytest.approx(30.0 * BY_TOKENS.tokens_min(1e8, loss) ** 0.45)
+    bits = BY_TOKENS.to_units(1 / np.log(2))
+    assert bits.critical_batch(loss / np.log(2), 1e8) == pytest.approx(batch)
+    with pytest.raises(UsageError, match="a power of the tokens seen: a loss alone has none"):
+        BY_TOKENS.critical_batch(loss)
+
+
+def test_steps_by_tokens_stay_endless_where_a_draw_cannot_reach_a_loss() -> None:
+    near = 1.001 * float(BY_TOKENS.floor(1e9))
+    path = replace(BY_TOKENS, draws=np.array([[1e14, 0.077, 2.1e3, 0.76, 30.0, 2.2]] * 3))
+    low, high = path.bounds(lambda t: t.steps(1e9, near, 2**19))
+    assert low == high == np.inf
+
+
+def test_draws_of_a_power_of_tokens_that_outgrows_them_are_dropped() -> None:
+    good = [8e13, 0.077, 2.1e3, 0.76, 30.0, 2.2]
+    draws = np.array([good, [*good[:5], 0.9], good])
+    assert len(replace(BY_TOKENS, draws=draws).draws) == 2
+    with pytest.raises(LawError, match=r"alpha_B=0\.9 is no constant of a trajectory"):
+        replace(BY_TOKENS, alpha_B=0.9)
+
+
+@pytest.mark.parametrize(
+    ("law", "path"),
+    [("trajectory", TRUTH), ("trajectory-floor", replace(TRUTH, E=1.4, N_c=1e9, alpha_N=0.25)),
+     ("trajectory-tokens", replace(TRUTH, critical_by="tokens", B_star=30.0, alpha_B=1 / 0.45))],
+)  # fmt: skip
+def test_a_joint_fit_becomes_the_trajectory_behind_its_curves(law: str, path: Trajectory) -> None:
+    result = fit(law, curves(path, point=1e-4), rows="all", bootstrap=5)
+    found = Trajectory.from_fit(result)
+    assert found.critical_by == path.critical_by
+    assert found.loss(1e9, 1e5, 2**20) == pytest.approx(path.loss(1e9, 1e5, 2**20), rel=1e-3)
+    given = {"params_nonembed": 1e9, "step": 1e5, "batch_tokens": 2**20}
+    assert found.loss(*given.values()) == pytest.approx(result.predict(**given).loss, rel=1e-12)
+    assert found.draws.shape == (5, 7 if "floor" in law else 6)
+    low, high = found.bounds(lambda t: t.loss(1e9, 1e5, 2**20))
+    assert low < high
+    assert found.ranges["loss"] == (result.observed.min(), result.observed.max())
+
+
+def test_a_fit_of_curves_by_another_law_is_refused() -> None:
+    with pytest.raises(
+        LawError, match=r"fit of one of 'trajectory', .* this is one of 'chinchilla'"
+    ):
+        Trajectory.from_fit(read_fit("besiroglu2024"))
+
+
+def test_the_published_trajectory_is_that_of_its_parts() -> None:
+    found = Trajectory.from_fit(read_fit("kaplan2020-trajectory"))
+    assert found.loss(1.5e9, 1e5, 2**19) == KAPLAN.loss(1.5e9, 1e5, 2**19)
+    assert len(found.draws) == 0

@@ -18,7 +18,7 @@ def vertex_errors(method: Method, *, drift: float = 0.0) -> np.ndarray:
 def test_budgets_are_found_in_the_data() -> None:
     found = isoflop(isoflop_runs(), bootstrap=0)
     assert [v.flops for v in found.vertices] == pytest.approx(list(np.geomspace(1e18, 1e21, 7)))
-    assert "7 budgets were found in the data" in found.warnings
+    assert "7 budgets were found in the data." in found.warnings
 
 
 def test_scattered_points_make_no_budget() -> None:

@@ -57,6 +57,7 @@ def test_the_conclusion_names_the_range_and_what_matters_most(published: Sensiti
     assert high == max(most for _, most in published.spans.values()) > 31.0
     first = next(iter(published.spans))
     assert f"the {first} matters most" in str(published)
+    assert f"farthest with {published.farthest(first).label})" in str(published)
     ratios = [most / least for least, most in published.spans.values()]
     assert ratios == sorted(ratios, reverse=True)
     assert set(published.omitted) == {"counting", "rows"}

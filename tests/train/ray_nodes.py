@@ -40,6 +40,12 @@ class Nodes:
         """One more node, for one run at a time."""
         return self._cluster.add_node(num_cpus=1, env_vars=environment, **STORE)
 
+    def worker_is_on(self, pid: int, node: Any) -> bool:
+        """Whether a worker process was started by a node."""
+        (raylet,) = node.all_processes["raylet"]
+        status = Path(f"/proc/{pid}/status").read_text()
+        return f"PPid:\t{raylet.process.pid}\n" in status
+
     def lose(self, node: Any) -> None:
         """End a node without a word."""
         self._cluster.remove_node(node, allow_graceful=False)
@@ -52,7 +58,7 @@ def ray_nodes() -> Iterator[Nodes]:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
-        from ray._raylet import Config
+        from ray._raylet import Config  # type: ignore[attr-defined]
         from ray.cluster_utils import Cluster
 
         Config.initialize("")  # what it read when it was imported is out of date
@@ -62,4 +68,4 @@ def ray_nodes() -> Iterator[Nodes]:
         try:
             yield Nodes(cluster)
         finally:
-            cluster.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 
+from scalewise.core import records
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.runs.spec import RunSpec
+from scalewise.runs.spec_file import specs_to_toml
 from scalewise.train.executor import train_all
 from scalewise.train.pretokenized import map_bins
 from scalewise.train.progress import Progress
@@ -180,6 +183,69 @@ def test_a_deliberate_error_in_one_run_does_not_stop_the_others(tmp_path: Path, 
     (failure,) = result.unfinished
     assert (failure.run_id, failure.status) == ("wrong", "failed")
     assert "vocab_size=99" in failure.detail
+
+
+def test_a_full_disk_stops_one_run_and_not_the_others(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = small_ladder(text)
+    plain = records._write_through
+
+    def write(path: Path, data: bytes) -> None:
+        if path.parent == RunFolder(tmp_path / "q", first).path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_write_through", write)
+        result = train_all([first, *others], tmp_path / "q", executor="inline")
+    (failure,) = result.unfinished
+    assert (failure.run_id, failure.status) == ("d8", "failed")
+    assert "No space left on device" in failure.detail
+    assert {row["run_id"] for row in result.rows} == {"d16"}
+    assert train_all([first, *others], tmp_path / "q", executor="inline").unfinished == ()
+
+
+def test_a_shared_queue_takes_over_what_another_process_lets_fall(
+    tmp_path: Path, text: str
+) -> None:
+    short, free = small_ladder(text)
+    held = replace(short, token_budgets=(65_536,))  # longer, so that it is tried first
+    folder = RunFolder(tmp_path / "q", held)
+    folder.create()
+    other = folder.claimed()
+    other.__enter__()
+
+    def let_fall(event: Progress) -> None:
+        if (event.run_id, event.status) == ("d16", "ok"):
+            other.__exit__(None, None, None)
+
+    specs = [held, free]
+    result = train_all(specs, tmp_path / "q", executor="inline", on_progress=let_fall, shared=True)
+    assert result.unfinished == ()
+    assert {row["run_id"] for row in result.rows} == {"d8", "d16"}
+
+
+def test_processes_that_share_a_queue_train_each_run_once(tmp_path: Path, text: str) -> None:
+    short = small_spec(token_budgets=(4_096,), corpus=text)
+    specs = [replace(short, run_id=f"s{seed}", seed=seed) for seed in range(4)]
+    (tmp_path / "plan.toml").write_text(specs_to_toml(specs))
+    words = [sys.executable, "-m", "scalewise", "train", "plan.toml", "--out", "q"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    tasks = [
+        subprocess.Popen(
+            [*words, "--executor", "inline", "--shared"], cwd=tmp_path, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for task in tasks:
+        _, told = task.communicate()
+        assert task.returncode == 0, told
+    folders = [RunFolder(tmp_path / "q", spec) for spec in specs]
+    assert [len(folder.attempts()) for folder in folders] == [1, 1, 1, 1]
+    table = (tmp_path / "q" / "runs.jsonl").read_text().splitlines()
+    assert {json.loads(line)["run_id"] for line in table} == {spec.run_id for spec in specs}
 
 
 def test_a_folder_of_another_corpus_is_refused(tmp_path: Path, text: str) -> None:

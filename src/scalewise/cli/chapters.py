@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalewise.cli.output import provenance_of, tell, write_text
 from scalewise.cli.tasks import task_cards
-from scalewise.core.errors import LawError
+from scalewise.core.errors import LawError, UnfitDataError
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from scalewise.report.card import Card
     from scalewise.runs.health import Finding
     from scalewise.runs.table import RunTable
+
+_PUBLISHED_SIZE = 1e9  # params_nonembed of the local critical batch, where no runs are known
 
 
 def runs_chapter(table: RunTable, findings: tuple[Finding, ...]) -> list[Card]:
@@ -40,6 +42,30 @@ def fit_chapter(result: FitResult) -> list[Card]:
 
     residuals = [residuals_card(result)] if result.points else []
     return [fit_card(result), *residuals, *task_cards(result)]
+
+
+def trajectory_chapter(result: FitResult) -> list[Card]:
+    """Curves, contours of equal loss and the critical batch; nothing for laws without a batch."""
+    from scalewise.forecast.fitted_contours import fitted_contours
+    from scalewise.forecast.trajectory import Trajectory
+    from scalewise.report.cards.critical_batch import contours_card, critical_batch_card
+    from scalewise.report.cards.trajectory import curves_card
+
+    try:
+        found = Trajectory.from_fit(result)
+    except LawError:
+        return []
+    size = found.ranges.get("params_nonembed", (_PUBLISHED_SIZE,))[-1]
+    if not result.points:
+        return [critical_batch_card(found, size)]
+    try:
+        measured = fitted_contours(result)
+    except UnfitDataError:
+        return [curves_card(result), critical_batch_card(found, size)]
+    return [
+        curves_card(result), contours_card(measured),
+        critical_batch_card(found, size, measured.contours),
+    ]  # fmt: skip
 
 
 def held_out_chapter(forecast: HeldOutForecast) -> list[Card]:

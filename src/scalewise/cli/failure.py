@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from scalewise.cli.advice import as_flags
 from scalewise.core.errors import ScalewiseError, UsageError
 
 INTERRUPTED = 130
@@ -57,7 +58,7 @@ def tell_failure(error: ScalewiseError) -> None:
 
     tell(f"Error: {error.message}")
     if error.hint:
-        tell(f"Hint: {error.hint}")
+        tell(f"Hint: {as_flags(error.hint)}")
 
 
 def failed_envelope(
@@ -71,7 +72,9 @@ def failed_envelope(
     from scalewise.cli.output import provenance_of
     from scalewise.report.envelope import envelope
 
-    told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    told = {
+        "message": error.message, "hint": as_flags(error.hint), "exit_code": error.exit_code,
+    }  # fmt: skip
     whole: dict[str, Any] = envelope(verb, data, warnings, provenance or provenance_of())
     return whole | {"ok": False, "error": told}
 

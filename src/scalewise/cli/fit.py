@@ -82,7 +82,8 @@ def fit(
 
         write_fit(result, out)
         tell(f"Wrote {out}.")
-    warnings = (*findings, *result.warnings, *doubts_of_tasks(result))
+    doubts = (*result.warnings, *result.interval_doubts, *doubts_of_tasks(result))
+    warnings = (*findings, *doubts)
     return answer(result, warnings=warnings, text=text, checks=checks)
 
 

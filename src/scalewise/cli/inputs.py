@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scalewise.cli.advice import as_flags
 from scalewise.cli.output import tell
 from scalewise.core.errors import RunDataError, UnfitDataError
 
@@ -62,7 +63,9 @@ def fit_from(source: str) -> FitResult:
 
 def tell_reading(table: RunTable) -> None:
     """Source, renamed columns and assumptions of a table, on stderr."""
-    tell(f"Read {len(table)} rows of {table.run_count} runs from {table.source}.")
+    rows, runs = (f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in (
+        (len(table), "row"), (table.run_count, "run")))  # fmt: skip
+    tell(f"Read {rows} of {runs} from {table.source}.")
     for name, column in table.mapping.items():
         if name != column:
             tell(f"  {name} <- {column}")
@@ -86,7 +89,7 @@ def tell_health(
 
     unheard = set(ignored)
     findings = [f for f in check_health(table) if f.severity != "note" and f.name not in unheard]
-    told = tuple(f"{f.name}: {f.fact} {f.mend}".strip() for f in findings)
+    told = tuple(f"{f.name}: {f.fact} {as_flags(f.mend)}".strip() for f in findings)
     handled = {*excused, *LEFT_OUT}
     grave = [f for f in findings if f.severity == "error" and f.name not in handled]
     for finding, line in zip(findings, told, strict=True):

@@ -45,7 +45,19 @@ def _option(
 
 def level() -> click.Option:
     """The probability of the intervals."""
-    return quantity("--level", "Probability of the intervals.", default="0.9")
+    return _option("--level", _probability, "Probability of the intervals.", default="0.9")
+
+
+def _probability(text: str) -> float:
+    try:
+        value = parse_quantity(text, name="--level")
+    except UsageError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise UsageError(
+            f"--level={text!r} is not a probability.", hint="Write 0.9 for 90 % intervals."
+        )
+    return value
 
 
 def seed() -> click.Option:
@@ -176,7 +188,15 @@ def _prior(name: str, text: str) -> Prior:
 def _value_or_set(text: str, name: str) -> float | str:
     from scalewise.laws.catalogue import PUBLISHED
 
-    return text if text in PUBLISHED else _signed(text, name)
+    if text in PUBLISHED:
+        return text
+    try:
+        return _signed(text, name)
+    except UsageError as error:
+        raise UsageError(
+            f"{name}={text!r} is neither a number nor the name of a published set.",
+            hint="Write a number, or a name that scalewise laws lists, such as besiroglu2024.",
+        ) from error
 
 
 def _signed(text: str, name: str) -> float:

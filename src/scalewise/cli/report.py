@@ -14,6 +14,7 @@ from scalewise.cli.chapters import (
     backtest_chapter,
     fit_chapter,
     runs_chapter,
+    trajectory_chapter,
     write_page,
 )
 from scalewise.cli.inputs import STDIN, local_path, runs_from
@@ -65,6 +66,7 @@ def _fit_cards(path: str) -> tuple[list[Card], str]:
     result = read_fit(path)
     return [
         *fit_chapter(result),
+        *trajectory_chapter(result),
         *allocation_chapter(result),
         *plane_chapter(result),
     ], result.sha256

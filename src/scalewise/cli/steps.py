@@ -80,7 +80,7 @@ def _within_reach(
     def cards() -> list[Any]:
         from scalewise.report.cards.steps import cheapest_card, frontier_card, steps_card
 
-        told = [steps_card(found, runs=result.runs), frontier_card(found)]
+        told = [steps_card(found, runs=result.runs, spread=result.spread), frontier_card(found)]
         if cheapest is not None and fleet is not None:
             told.append(cheapest_card(cheapest, fleet, level=level))
         return told
@@ -106,7 +106,7 @@ def _out_of_reach(
     def cards() -> list[Any]:
         from scalewise.report.cards.steps import unreachable_card
 
-        return [unreachable_card(found)]
+        return [unreachable_card(found, runs=result.runs)]
 
     return Answer(
         data=unreachable_data(found, runs=result.runs),

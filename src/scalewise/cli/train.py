@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,13 @@ import click
 
 from scalewise.cli import options
 from scalewise.cli.data import runs_data
+from scalewise.cli.executors import (
+    EXECUTOR_OPTIONS,
+    cluster_of,
+    mute_followers,
+    refuse_tuning,
+    slurm_answer,
+)
 from scalewise.cli.inputs import tell_reading
 from scalewise.cli.output import Answer, tell
 from scalewise.cli.progress import training_progress
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from scalewise.runs.table import RunTable
     from scalewise.train.progress import Progress
     from scalewise.train.rates import RateSearch
+    from scalewise.train.ray_cluster import RayCluster
 
 TAKEN_UP_AGAIN = ("crashed", "busy", "failed")
 
@@ -36,6 +46,12 @@ def train(
     device: str,
     tune_lr: bool,
     dry_run: bool,
+    address: str | None,
+    cpus_per_run: float,
+    gpus_per_run: float | None,
+    retries: int,
+    shared: bool,
+    slurm: str | None,
 ) -> Answer:
     """Train the runs that SPECS plans, and gather one run table.
 
@@ -48,6 +64,10 @@ def train(
     With --tune-lr, short runs at three or more rates around its lr_peak choose the rate of every
     model size and batch size first; the outcome is kept in rates.json.
 
+    With --executor ray, the runs go to the nodes of a Ray cluster, which must share the folder.
+    With --slurm, a script for sbatch is written, whose tasks share the queue; nothing is trained.
+    With --executor torchrun, all processes that torchrun started train one run at a time.
+
     A run that diverged is a result: it is in the table with that status, and a warning says so.
     Exits with 4 if a run could not be finished.
     """
@@ -58,28 +78,28 @@ def train(
         return Answer(data={"planned": [plan_row(spec) for spec in planned]},
                       cards=lambda: [plan_card(planned, workers)])  # fmt: skip
     folder = Path(out) if out is not None else Path(f"{Path(specs).stem}-runs")
-    search = _tuned(planned, folder, workers, executor, device) if tune_lr else None
+    if tune_lr:
+        refuse_tuning(executor=executor, shared=shared, slurm=slurm)
+    if slurm is not None:
+        return slurm_answer(
+            slurm, planned, plan=specs, folder=folder, workers=workers, device=device
+        )
+    mute_followers(executor)
+    cluster = cluster_of(executor, address, cpus_per_run, gpus_per_run, retries)
+    search = _tuned(planned, folder, workers, executor, device, cluster) if tune_lr else None
     if search is not None:
         planned = search.tuned(planned)
     table, unfinished = train_specs(
-        planned, folder, workers=workers, executor=executor, device=device
+        planned,
+        folder,
+        workers=workers,
+        executor=executor,
+        device=device,
+        cluster=cluster,
+        shared=shared,
     )
     path = folder / "runs.jsonl"
     warnings = tuple(_told(event) for event in unfinished) + _edges(search)
-    left = [event.run_id for event in unfinished if event.status in TAKEN_UP_AGAIN]
-
-    def cards() -> list[Card]:
-        from scalewise.report.cards.runs import runs_card
-
-        told = [rates_card(search)] if search is not None else []
-        return [*told, runs_card(table)] if table is not None else told
-
-    failure = None
-    if left:
-        failure = UnfitDataError(
-            f"{len(left)} of {len(planned)} runs did not finish: {', '.join(left)}.",
-            hint="Run the same command again: it goes on where they were left.",
-        )
     return Answer(
         data={
             "out": str(path),
@@ -87,15 +107,41 @@ def train(
             "table": None if table is None else runs_data(table, ()),
             "rates": None if search is None else asdict(search),
         },
-        cards=cards,
+        cards=lambda: _cards(search, table),
         warnings=warnings,
         data_sha256="" if table is None else table.sha256,
-        failure=failure,
+        failure=_left(planned, unfinished, shared=shared),
+    )
+
+
+def _cards(search: RateSearch | None, table: RunTable | None) -> list[Card]:
+    from scalewise.report.cards.runs import runs_card
+
+    told = [rates_card(search)] if search is not None else []
+    return [*told, runs_card(table)] if table is not None else told
+
+
+def _left(
+    planned: Sequence[RunSpec], unfinished: Sequence[Progress], *, shared: bool
+) -> UnfitDataError | None:
+    """What to say of runs that are to be taken up again; a shared queue leaves some to others."""
+    open_status = ("crashed", "failed") if shared else TAKEN_UP_AGAIN
+    left = [event.run_id for event in unfinished if event.status in open_status]
+    if not left:
+        return None
+    return UnfitDataError(
+        f"{len(left)} of {len(planned)} runs did not finish: {', '.join(left)}.",
+        hint="Run the same command again: it goes on where they were left.",
     )
 
 
 def _tuned(
-    planned: Sequence[RunSpec], folder: Path, workers: int, executor: str, device: str
+    planned: Sequence[RunSpec],
+    folder: Path,
+    workers: int,
+    executor: str,
+    device: str,
+    cluster: RayCluster | None,
 ) -> RateSearch:
     require_training()
     from scalewise.train.rates import tune_rates
@@ -108,6 +154,7 @@ def _tuned(
             executor=executor,
             device=device,
             on_progress=on_progress,
+            cluster=cluster,
         )
 
 
@@ -128,13 +175,16 @@ def train_specs(
     workers: int,
     executor: str = "local",
     device: str = "cpu",
+    cluster: RayCluster | None = None,
+    shared: bool = False,
 ) -> tuple[RunTable | None, tuple[Progress, ...]]:
     """Train what is not done yet, with progress on stderr; the run table, and what went wrong."""
     require_training()
     from scalewise.runs.read import read_runs
     from scalewise.train.executor import train_all
 
-    with training_progress(specs) as on_progress:
+    # Ray tells of lost workers on standard output, which is for the answer alone.
+    with training_progress(specs) as on_progress, redirect_stdout(sys.stderr):
         result = train_all(
             specs,
             folder,
@@ -142,7 +192,11 @@ def train_specs(
             executor=executor,
             device=device,
             on_progress=on_progress,
+            cluster=cluster,
+            shared=shared,
         )
+    for warning in result.warnings:
+        tell(f"Warning: {warning}")
     for event in result.unfinished:
         tell(f"Warning: {_told(event)}")
     if not result.rows:
@@ -247,11 +301,8 @@ command = verb(
         click.Option(
             ["--out"], metavar="FOLDER", help="Where the runs are kept; the name of SPECS + -runs."
         ),
-        click.Option(
-            ["--executor"], default="local", show_default=True, metavar="NAME",
-            help="local: one process per worker.",
-        ),
         options.count("--workers", "Processes that train at once.", default="2"),
+        *EXECUTOR_OPTIONS,
         click.Option(
             ["--device"], default="cpu", show_default=True, metavar="cpu|cuda|cuda:N",
             help="Where to train; cuda shares all GPUs out among the workers.",
@@ -265,5 +316,7 @@ command = verb(
         'train ladder.toml --dry-run',
         'train ladder.toml --workers 2',
         'train ladder.toml --tune-lr',
+        'train ladder.toml --executor ray --address auto',
+        'train ladder.toml --slurm array.sbatch',
     ),
 )  # fmt: skip

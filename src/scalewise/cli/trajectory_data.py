@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from scalewise.cli.plan_data import interval_data
 
 if TYPE_CHECKING:
+    from scalewise.fit.prediction import Prediction
     from scalewise.forecast.loss_curve import LossCurve
+    from scalewise.forecast.on_track import OnTrack
     from scalewise.plan.batch import BatchPoint, BatchTradeoff, Doubling
     from scalewise.plan.cheapest_batch import CheapestBatch
     from scalewise.plan.reachable import Unreachable
@@ -93,6 +95,39 @@ def curve_data(curve: LossCurve) -> dict[str, Any]:
         "extrapolation": dict(curve.extrapolation),
         "runs": curve.runs,
         "source": curve.source,
+    }
+
+
+def on_track_data(found: OnTrack) -> dict[str, Any]:
+    """A live run against its band."""
+    return {
+        "left_for_good": found.has_left,
+        "first_departure": found.first_departure,
+        "left_at": found.left_at,
+        "side": found.side or None,
+        "false_alarm": found.false_alarm,
+        "until": found.until,
+        "planned": _loss_data(found.planned),
+        "projected": _loss_data(found.projected),
+        "points": [
+            {
+                "step": float(found.step[i]),
+                "loss": float(found.loss[i]),
+                "predicted": float(found.predicted[i]),
+                "interval": [float(found.low[i]), float(found.high[i])],
+                "outside": bool(found.outside[i]),
+            }
+            for i in range(len(found.step))
+        ],
+        "left_out": list(found.left_out),
+        "level": found.level,
+    }
+
+
+def _loss_data(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "loss": float(prediction.value),
+        "interval": [float(prediction.low), float(prediction.high)],
     }
 
 

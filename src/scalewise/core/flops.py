@@ -178,10 +178,12 @@ def training_flops(params: ArrayLike, tokens: ArrayLike) -> float | NDArray[np.f
     """Training FLOPs by the ``6nd`` rule, C = 6 N D; shapes broadcast.
 
     Both counts become float64 before they are multiplied: 6 N D of a 10B model passes 2**63 at
-    154M tokens, where int64 wraps to nonsense without a word. Kaplan et al. 2020, sec. 2.1.
+    154M tokens, where int64 wraps to nonsense without a word. Beyond float64 it is infinite.
+    Kaplan et al. 2020, sec. 2.1.
 
     >>> training_flops(70_000_000_000, 1_400_000_000_000)
     5.88e+23
     """
-    flops = 6.0 * np.asarray(params, dtype=np.float64) * np.asarray(tokens, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        flops = 6.0 * np.asarray(params, dtype=np.float64) * np.asarray(tokens, dtype=np.float64)
     return float(flops) if np.ndim(flops) == 0 else np.asarray(flops)

@@ -48,13 +48,10 @@ def parse_quantity(
     if not isfinite(value):
         raise UsageError(f"{name}={_shown(text)} is not a finite number.", hint=_HINT)
     if value < 0 and not allow_negative:
-        raise UsageError(
-            f"{name}={_shown(text)} is negative.", hint=f"Give {name} above 0, such as 7B or 1e24."
-        )
+        least = "0 or more" if allow_zero else "above 0"
+        raise UsageError(f"{name}={_shown(text)} is negative.", hint=f"Give {name} {least}.")
     if value == 0 and not (allow_zero or allow_negative):
-        raise UsageError(
-            f"{name}={_shown(text)} is zero.", hint=f"Give {name} above 0, such as 7B or 1e24."
-        )
+        raise UsageError(f"{name}={_shown(text)} is zero.", hint=f"Give {name} above 0.")
     return value
 
 

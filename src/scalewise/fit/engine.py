@@ -382,6 +382,7 @@ def _as_good(space: Space, points: Points, optimum: Optimum, residuals: Array) -
     if not moved:
         return ()
     return (
-        f"{len(near)} other minima fit the runs as well, within noise: {', '.join(moved)}. Read "
+        f"{len(near)} other {'minima fit' if len(near) > 1 else 'minimum fits'} the runs as well, "
+        f"within noise: {', '.join(moved)}. Read "
         "predictions, not these constants, or profile them.",
     )

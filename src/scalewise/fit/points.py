@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.core.errors import RunDataError, UnfitDataError
+from scalewise.core.flops import training_flops
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
 
@@ -103,7 +104,8 @@ def points_of(
     if not len(points):
         raise RunDataError(
             f"No usable point is left of {len(observed)} for law {law.key!r}.",
-            hint="; ".join(left_out) or "The table is empty.",
+            hint=f"{'; '.join(left_out) or 'The table is empty'}: fill in the cells or read other "
+            "runs.",
         )
     return points
 
@@ -164,8 +166,9 @@ def _usable(law: Law, columns: Mapping[str, Array], weight: Array) -> tuple[Arra
         negative = np.flatnonzero(values < 0)
         if len(negative):
             raise RunDataError(
-                f"{names[symbol]} is negative at {len(negative)} points, first "
-                f"{values[negative[0]]:g} in row {negative[0]}.",
+                f"{names[symbol]} is negative at {len(negative)} "
+                f"point{'s' if len(negative) > 1 else ''}, first "
+                f"{values[negative[0]]:g} in row {negative[0] + 1}.",
                 hint=f'Correct it, or leave these out with where="{names[symbol]} > 0".',
             )
         bad = ~np.isfinite(values) | (values == 0)
@@ -185,5 +188,5 @@ def _flops(table: RunTable) -> Array | None:
     if table.has("flops"):
         return table.column("flops")
     if table.has("params") and table.has("tokens"):
-        return 6.0 * table.column("params") * table.column("tokens")
+        return training_flops(table.column("params"), table.column("tokens"))
     return None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import LawError, UsageError
+from scalewise.core.flops import training_flops
 from scalewise.laws.formula import INPUT_COLUMNS
 from scalewise.laws.law import Law, Quantity
 
@@ -78,7 +79,7 @@ def inputs_for(law: Law, given: Mapping[str, Any]) -> dict[str, Array]:
                 f"{name}={given[name]} must be positive and finite.", hint="Give a count above 0."
             )
     if {"params", "tokens"} <= set(columns):
-        columns.setdefault("flops", 6.0 * columns["params"] * columns["tokens"])
+        columns.setdefault("flops", training_flops(columns["params"], columns["tokens"]))
     elif {"params", "flops"} <= set(columns):
         columns.setdefault("tokens", columns["flops"] / (6.0 * columns["params"]))
     if "steps" in columns:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.flops import training_flops
 from scalewise.fit.objective import Objective
 from scalewise.fit.prediction import (
     Prediction,
@@ -26,6 +27,8 @@ from scalewise.fit.search import Certificate
 from scalewise.laws.law import Law
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_FEWEST_DRAWS = 20  # with fewer, the ends of a 90 % interval are the extremes themselves
 
 
 class FitStatus(Enum):
@@ -124,6 +127,22 @@ class FitResult:
             hint="Add runs of other sizes or token counts, fix a constant, or use a simpler law.",
         )
 
+    @property
+    def interval_doubts(self) -> tuple[str, ...]:
+        """What intervals lack that rest on no resamples or on a handful."""
+        count = len(self.draws)
+        if not self.runs or count >= _FEWEST_DRAWS:
+            return ()
+        if not count:
+            return (
+                "No resamples were drawn: the interval of a prediction holds the noise of one run "
+                "alone, not what the constants leave open.",
+            )
+        return (
+            f"{count} resample{'s' if count > 1 else ''} cannot tell the ends of an interval; "
+            f"draw {_FEWEST_DRAWS} or more.",
+        )
+
     def predict(self, *, level: float = 0.9, **columns: Any) -> Prediction:
         """Predict at new inputs, given by column name: ``predict(params=7e9, tokens=2e12)``.
 
@@ -146,7 +165,7 @@ class FitResult:
         refuse_impossible(self.law, value, columns)
         given = {name: np.asarray(v, dtype=float) for name, v in columns.items()}
         if {"params", "tokens"} <= set(given):
-            given.setdefault("flops", 6.0 * given["params"] * given["tokens"])
+            given.setdefault("flops", training_flops(given["params"], given["tokens"]))
         return Prediction(
             quantity=self.law.quantity,
             value=scalar(value),
@@ -156,7 +175,7 @@ class FitResult:
             extrapolation=reach(self.ranges, given),
             runs=self.runs,
             rests_on=tuple(f"{member.law.key} ({share:.0%})" for share, member in self.members),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *self.interval_doubts),
         )
 
     def _edge(

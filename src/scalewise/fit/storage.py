@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SCHEMA = "scalewise.fit/1"
 MAX_BYTES = 200_000_000
+_HINT = "Give the file that scalewise fit --out wrote, or a name from scalewise laws."
 # What reading a record of the wrong shape can raise; a formula or bounds can be wrong as well.
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError)
 
@@ -40,6 +41,8 @@ def read_fit(source: str | Path) -> FitResult:
     path = Path(source)
     if not path.exists() and path.suffix == "":
         return published_fit(str(source))
+    if not path.exists():
+        raise RunDataError(f"There is no file {source}.", hint=_HINT)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RunDataError(
@@ -50,7 +53,7 @@ def read_fit(source: str | Path) -> FitResult:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunDataError(
             f"{source} cannot be read as a fit: {error}.",
-            hint="Give the file that scalewise fit --out wrote, or a name from scalewise laws.",
+            hint=_HINT,
         ) from error
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:

@@ -11,7 +11,7 @@ import numpy as np
 from scalewise.core.errors import ScalewiseError, UnfitDataError, UsageError
 from scalewise.core.quantities import format_count
 from scalewise.fit.engine import fit
-from scalewise.fit.result import FitResult
+from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import QUICK, THOROUGH, Effort
 from scalewise.fit.uncertainty import Resampling
 from scalewise.forecast.candidates import candidates
@@ -203,6 +203,9 @@ def forecast_split(law: Law, split: Split, policy: Policy) -> tuple[FitResult | 
     """Fit a law to the small side of a split; the reason, if it cannot be done."""
     try:
         result = fit_by(policy.quick, law, split.fitted, bootstrap=QUICK_DRAWS)
+        if result.status is FitStatus.MAX_ITERATIONS:  # a flat valley, longer than the quick search
+            patient = replace(policy.quick, effort=policy.effort)
+            result = fit_by(patient, law, split.fitted, bootstrap=QUICK_DRAWS)
         return result.required(), "fitted"
     except ScalewiseError as error:
         return None, str(error)

@@ -204,7 +204,8 @@ def _smoothed(x: Array, y: Array, half_width: float) -> Array:
 
 def _levels(curves: Sequence[Curve], count: int) -> Array:
     """Losses that some rate of every batch crosses, evenly spaced in logs."""
-    highest, lowest = {}, {}
+    highest: dict[float, float] = {}
+    lowest: dict[float, float] = {}
     for c in curves:
         highest[c.batch_tokens] = max(highest.get(c.batch_tokens, -np.inf), float(c.loss[0]))
         lowest[c.batch_tokens] = min(lowest.get(c.batch_tokens, np.inf), float(c.loss[-1]))
@@ -237,15 +238,15 @@ def _contour(curves: Sequence[Curve], loss: float, scale: float) -> Contour | No
     if len(best) < FEWEST_BATCHES:
         return None
     batches = np.array(sorted(best))
-    steps = np.exp([best[b][0] for b in batches.tolist()])
+    fewest = np.exp([best[b][0] for b in batches.tolist()])
     rates = np.array([best[b][1] for b in batches.tolist()])
     return Contour(
         loss=loss,
         params_nonembed=curves[0].params_nonembed,
         batch_tokens=batches,
-        steps=steps,
+        steps=fewest,
         lr_peak=np.where(rates > 0, rates, np.nan),
-        scan=fit_hyperbola(batches, steps, scale=scale),
+        scan=fit_hyperbola(batches, fewest, scale=scale),
     )
 
 

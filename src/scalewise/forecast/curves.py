@@ -7,7 +7,7 @@ filed under. What is left out is counted and named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,21 @@ class Curves:
     table: RunTable
     curves: tuple[Curve, ...]
     left_out: tuple[str, ...]
+
+    def thinned(self, points: int) -> Curves:
+        """Each curve at the rows nearest to ``points`` steps evenly spaced in logs."""
+        names = np.array(self.table.text("run_id"))
+        step = self.table.column("step")
+        keep = np.zeros(len(names), dtype=bool)
+        for curve in self.curves:
+            rows = np.flatnonzero(names == curve.run_id)
+            rows = rows[np.argsort(step[rows], kind="stable")]
+            keep[rows[_evenly(np.log(step[rows]), points)]] = True
+        if keep.all():
+            return self
+        told = f"{int((~keep).sum())} rows between {points} steps of each curve, evenly in log step"
+        table = kept_rows(self.table, keep)
+        return replace(self, table=table, curves=_curves(table), left_out=(*self.left_out, told))
 
 
 def read_curves(runs: object, *, warmups: float = WARMUPS, by_batch: bool = True) -> Curves:
@@ -163,3 +178,13 @@ def _curves(table: RunTable) -> tuple[Curve, ...]:
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _evenly(x: Array, count: int) -> Array:
+    """Places of the values nearest to ``count`` evenly spaced ones; ``x`` rises."""
+    if len(x) <= count:
+        return np.arange(len(x))
+    wanted = np.linspace(x[0], x[-1], count)
+    after = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
+    is_before = wanted - x[after - 1] < x[after] - wanted
+    return np.where(is_before, after - 1, after)

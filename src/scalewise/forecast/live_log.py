@@ -1,98 +1,129 @@
-"""The log of a run under way, checked to be the run that was forecast."""
+"""The log of a run under way, laid beside the batch schedule that was forecast for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import RunDataError, UnfitDataError
+from scalewise.core.errors import UsageError
 from scalewise.core.quantities import format_count
+from scalewise.fit.result import FitResult
+from scalewise.forecast.on_track import OnTrack, on_track
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Stages = Sequence[tuple[float, float]]
 
-_SAME = 0.01  # relative: counts of one model differ by norms and biases
+_SAME = 0.01  # relative: one model is counted with norms and biases, or without
+_NO_LOSS = "rows without size, step, batch or loss"
 
 
-def live_log(
-    table: RunTable, params_nonembed: float, stages: Sequence[tuple[float, float]]
-) -> tuple[RunTable, tuple[str, ...]]:
-    """The rows of a log that can be compared, in order of steps, and what was left out.
+def on_schedule(
+    result: FitResult,
+    log: RunTable,
+    params_nonembed: float,
+    stages: Stages,
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+) -> OnTrack:
+    """Judge a log by the forecast for a schedule of pairs (batch_tokens, steps).
 
-    ``stages`` are the pairs (batch_tokens, steps) of the forecast. Raises RunDataError for a log
-    without steps or losses, of several runs, or of another size or batch; UnfitDataError if no
-    row is left.
+    Beyond `on_track`, whose errors these are, the batches still to come count in the projected
+    loss. Raises UsageError for a log of another size, of other batches, or that goes on beyond
+    the schedule.
     """
-    import polars as pl
-
-    runs = sorted(set(table.text("run_id")))
-    if len(runs) > 1:
-        raise RunDataError(
-            f"The log holds {len(runs)} runs; one run is compared with its forecast.",
-            hint=f"Choose one with --where \"run_id == '{runs[0]}'\".",
-        )
-    step, loss = table.column("step"), table.column("loss")
-    _same_size(table, params_nonembed)
-    _same_batch(table, step, stages)
-    total = sum(steps for _, steps in stages)
-    broken = ~(np.isfinite(loss) & np.isfinite(step) & (loss > 0) & (step > 0))
-    late = ~broken & (step > total)
-    said = [
-        f"{count} of {len(table)} rows of the log were left out: {why}."
-        for count, why in (
-            (int(broken.sum()), "their loss or step is not a positive number"),
-            (int(late.sum()), f"they lie beyond step {total:g}, where the forecast ends"),
-        )
-        if count
-    ]
-    kept = table.frame.filter(pl.Series(~broken & ~late)).sort("step", maintain_order=True)
-    fresh = kept.unique(subset=["step"], keep="last", maintain_order=True)
-    if fresh.height < kept.height:
-        said.append(
-            f"{kept.height - fresh.height} rows of the log repeat a step; the last one counts."
-        )
-    if fresh.is_empty():
-        raise UnfitDataError(
-            f"No row of the log can be compared: {' '.join(said)}",
-            hint="Check the columns step and loss, or wait for the first evaluation.",
-        )
-    return table_of(table, fresh), tuple(said)
+    _same_size(log, params_nonembed)
+    if log.has("step"):
+        _same_batches(log, stages)
+        _within(log, stages)
+        log = _with_schedule(log, stages) if len(stages) > 1 else log
+    found = on_track(
+        result, log, until=sum(steps for _, steps in stages), level=level, seed=seed,
+        params_nonembed=None if log.has("params_nonembed") else params_nonembed,
+        batch_tokens=None if log.has("batch_tokens") else stages[0][0],
+    )  # fmt: skip
+    if len(stages) == 1:
+        return found
+    return replace(found, left_out=_without_ours(found.left_out, len(stages)))
 
 
-def table_of(table: RunTable, frame: Any) -> RunTable:
-    """The same table with other rows."""
-    from dataclasses import replace
+def _without_ours(left_out: tuple[str, ...], added: int) -> tuple[str, ...]:
+    """What was left out of the log, less the rows that only carry the schedule."""
+    told = []
+    for note in left_out:
+        count, _, rest = note.partition(" ")
+        if rest != _NO_LOSS:
+            told.append(note)
+        elif int(count) > added:
+            told.append(f"{int(count) - added} {rest}")
+    return tuple(told)
 
-    return replace(table, frame=frame)
 
-
-def _same_size(table: RunTable, params_nonembed: float) -> None:
-    if not table.has("params_nonembed"):
+def _same_size(log: RunTable, params_nonembed: float) -> None:
+    if not log.has("params_nonembed"):
         return
-    sizes = table.column("params_nonembed")
-    wrong = np.abs(sizes / params_nonembed - 1) > _SAME
-    if np.any(wrong):
-        raise RunDataError(
-            f"The log is of a run of {format_count(float(sizes[wrong][0]))} params_nonembed, the "
-            f"forecast of {format_count(params_nonembed)}.",
+    sizes = log.column("params_nonembed")
+    other = sizes[np.abs(sizes / params_nonembed - 1) > _SAME]
+    if len(other):
+        raise UsageError(
+            f"The log is of a run of {format_count(float(other[0]))} params_nonembed, the forecast "
+            f"of {format_count(params_nonembed)}.",
             hint="Give the size of the run that was logged.",
         )
 
 
-def _same_batch(table: RunTable, step: Array, stages: Sequence[tuple[float, float]]) -> None:
-    if not table.has("batch_tokens"):
+def _same_batches(log: RunTable, stages: Stages) -> None:
+    if not log.has("batch_tokens"):
         return
-    ends = np.cumsum([steps for _, steps in stages])
-    planned = np.array([batch for batch, _ in stages])
-    at = np.minimum(np.searchsorted(ends, step), len(stages) - 1)
-    logged = table.column("batch_tokens")
-    wrong = np.abs(logged / planned[at] - 1) > _SAME
+    step, logged, planned = log.column("step"), log.column("batch_tokens"), _planned(log, stages)
+    wrong = np.abs(logged / planned - 1) > _SAME
     if np.any(wrong):
-        first = int(np.argmax(wrong))
-        raise RunDataError(
-            f"The log has batches of {format_count(float(logged[first]))} tokens at step "
-            f"{step[first]:g}, the forecast of {format_count(float(planned[at][first]))}.",
+        i = int(np.argmax(wrong))
+        raise UsageError(
+            f"At step {step[i]:g} the log has a batch of {format_count(float(logged[i]))} tokens, "
+            f"the forecast one of {format_count(float(planned[i]))}.",
             hint="Give the batch or the schedule of the run that was logged.",
         )
+
+
+def _within(log: RunTable, stages: Stages) -> None:
+    last = float(np.nan_to_num(log.column("step")).max())
+    end = sum(steps for _, steps in stages)
+    if last > end:
+        raise UsageError(
+            f"The log goes on to step {format_count(last)}; the forecast ends at step "
+            f"{format_count(end)}.",
+            hint="Give all the steps that the run is to take.",
+        )
+
+
+def _planned(log: RunTable, stages: Stages) -> Array:
+    """The batch of the schedule at every row."""
+    ends = np.cumsum([steps for _, steps in stages])
+    batches = np.array([float(batch) for batch, _ in stages])
+    stage = np.searchsorted(ends, np.nan_to_num(log.column("step")))
+    return np.asarray(batches[np.minimum(stage, len(batches) - 1)])
+
+
+def _with_schedule(log: RunTable, stages: Stages) -> RunTable:
+    """The log with the batch of every row, and one row without a loss at the end of each stage."""
+    import polars as pl
+
+    rows = log.frame.with_columns(pl.Series("batch_tokens", _planned(log, stages)))
+    blank = [name for name in ("loss", "tokens") if name in rows.columns]
+    last = rows.tail(1).with_columns(
+        pl.lit(None, dtype=rows.schema[name]).alias(name) for name in blank
+    )
+    ends = np.cumsum([steps for _, steps in stages]).tolist()
+    future = [
+        last.with_columns(
+            pl.lit(end).cast(rows.schema["step"]).alias("step"),
+            pl.lit(float(batch)).alias("batch_tokens"),
+        )
+        for end, (batch, _) in zip(ends, stages, strict=True)
+    ]
+    return replace(log, frame=pl.concat([rows, *future]))

@@ -56,10 +56,11 @@ def predict_curve(
     points: int = 200,
     level: float = 0.9,
 ) -> LossCurve:
-    """The loss at ``points`` log-spaced steps of a batch schedule; one stage is a constant batch.
+    """The loss at ``points`` log-spaced steps and the ends of the stages of a batch schedule.
 
-    The band holds the uncertainty of the constants and, with the fit ``result`` that the
-    trajectory comes from, the noise of a run. Steps before the first fitted one are left out.
+    One stage is a constant batch. The band holds the uncertainty of the constants and, with the
+    fit ``result`` that the trajectory comes from, the noise of a run. Steps before the first
+    fitted one are left out.
 
     >>> curve = predict_curve(Trajectory.kaplan2020(), 1.5e9, [(2**19, 1e5)], points=3)
     >>> curve.step.tolist(), curve.loss.round(4).tolist()
@@ -68,8 +69,9 @@ def predict_curve(
     N, plan = _checked(params_nonembed, stages)
     total = sum(steps for _, steps in plan)
     first, late = _first_step(trajectory, total)
-    step = np.unique(np.geomspace(first, total, points).round())
-    step = np.append(step[step < total], total)
+    ends = np.cumsum([steps for _, steps in plan])
+    along_logs = np.geomspace(first, total, points).round()
+    step = np.unique(np.concatenate([along_logs[along_logs < total], ends[ends >= first]]))
     pieces = _pieces(plan, step)
 
     def along(t: Trajectory) -> Array:

@@ -116,7 +116,11 @@ def _no_column(word: str, matches: Sequence[str], able: Sequence[str]) -> RunDat
             f"Task {word!r} could be {listed(matches)}.", hint="Give the name of the column."
         )
     near = nearest(word, [*able, *map(_stem, able)])
-    there = f"Columns of error or accuracy: {listed(able)}." if able else "The table has none."
+    there = (
+        f"Columns of error or accuracy: {listed(able)}."
+        if able
+        else "The table has no column of error (err_...) or accuracy (acc_...)."
+    )
     return RunDataError(f"There is no column for task {word!r}.", hint=f"{near}{there}")
 
 
@@ -144,7 +148,7 @@ def _errors(table: RunTable, column: str) -> Array:
     if len(outside):
         percent = np.nanmax(values) > 1.5 and np.nanmin(values) >= 0 and np.nanmax(values) <= 100
         raise RunDataError(
-            f"{column} is {values[outside[0]]:g} in row {outside[0]} and outside [0, 1] in "
+            f"{column} is {values[outside[0]]:g} in row {outside[0] + 1} and outside [0, 1] in "
             f"{len(outside)} of {len(values)} rows.",
             hint="It looks like percent: divide the column by 100."
             if percent

@@ -241,7 +241,7 @@ class Trajectory:
         B = positive("batch_tokens", batch_tokens, endless=True)
         S = positive("step", step)
         if self.critical_by == "tokens":
-            return scalar(S / (1 + self._pace.share(np.log(S), B)))
+            return scalar(S / (1 + self._pace.share(S, B)))
         return scalar(S / (1 + self.critical_batch(loss) / B))
 
     def flops_min_of(self, flops: ArrayLike, batch_tokens: ArrayLike, loss: ArrayLike) -> Value:

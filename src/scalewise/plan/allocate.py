@@ -105,7 +105,7 @@ def allocate(
         extrapolation=float(beyond.get("flops", 1.0)),
         runs=result.runs,
         rests_on=rests_on(members),
-        warnings=(*result.warnings, *left_out(result, members)),
+        warnings=(*result.warnings, *result.interval_doubts, *left_out(result, members)),
     )
 
 

@@ -167,9 +167,7 @@ def batch_tradeoff(
         doubling=doubling(
             trajectory, N, L, critical.value if chosen is None else chosen.batch_tokens, level=level
         ),
-        frontier=tuple(
-            point(float(batch)) for batch in critical.value * np.geomspace(1 / REACH, REACH, _GRID)
-        ),
+        frontier=tuple(point(batch) for batch in _batches(critical.value, fleet)),
         fleet=fleet,
         unreached=unreached,
         level=level,
@@ -253,6 +251,15 @@ def scaled(interval: Interval, factor: float) -> Interval:
         low=interval.low * factor,
         high=interval.high * factor,
     )
+
+
+def _batches(critical: float, fleet: Fleet | None) -> list[float]:
+    """Batches around the critical one that feed at least one accelerator."""
+    grid: list[float] = (critical * np.geomspace(1 / REACH, REACH, _GRID)).tolist()
+    if fleet is None:
+        return grid
+    fed = [batch for batch in grid if batch >= fleet.tokens_per_gpu]
+    return fed or [fleet.tokens_per_gpu]
 
 
 def _ratio(above: Value, below: Value) -> Value:

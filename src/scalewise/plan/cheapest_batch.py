@@ -15,6 +15,7 @@ import numpy as np
 
 from scalewise.core.compute import HOURS_PER_DAY
 from scalewise.core.errors import GateError, UsageError
+from scalewise.core.quantities import format_count
 from scalewise.fit.prediction import scalar
 from scalewise.forecast.trajectory import Trajectory, Value, positive
 from scalewise.plan.allocate import Interval
@@ -32,6 +33,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _FARTHEST = 1e9  # from the critical batch, within which the cheapest batch is searched
 _HALVINGS = 100
+_ON_TIME = 1e-9  # relative
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -48,6 +50,13 @@ class CheapestBatch:
     days: float | None
     day_price: float | None
     total: Interval
+
+    @property
+    def at_deadline(self) -> bool:
+        """Whether the deadline decides: a smaller batch would cost less but miss it."""
+        if self.days is None or self.point.days is None:
+            return False
+        return self.point.days.value > self.days * (1 - _ON_TIME)
 
 
 def cheapest_batch(
@@ -92,9 +101,9 @@ def cheapest_batch(
     if days is not None and least.value >= days:
         raise GateError(
             f"No batch reaches {L:g} nats/token within {days:g} days: at "
-            f"{fleet.tokens_per_gpu:.4g} tokens per accelerator and step even an unlimited batch "
-            f"takes {least.value:.3g} days.",
-            hint="Allow more days, put fewer tokens on each accelerator, or choose a larger model.",
+            f"{format_count(fleet.tokens_per_gpu)} tokens per accelerator and step even an "
+            f"unlimited batch takes {least.value:.3g} days.",
+            hint="Allow more days, or put fewer tokens on each accelerator.",
         )
     waiting = (day_price or 0.0) * step_days
     per_token = step_days / fleet.tokens_per_gpu * HOURS_PER_DAY * fleet.hourly

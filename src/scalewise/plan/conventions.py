@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError
+from scalewise.core.flops import training_flops
 from scalewise.plan.allocate import Interval
 from scalewise.plan.interpolation import akima
 from scalewise.plan.isoflop import IsoFlop, from_profiles
@@ -224,7 +225,7 @@ def _counted(table: RunTable) -> tuple[dict[str, tuple[Array, Array]], list[str]
         missing.append("the attention term needs n_layer, d_model and context_length")
     if table.has("params"):
         total = table.column("params")
-        flops = 6.0 * total * tokens
+        flops = training_flops(total, tokens)
         if not any(np.allclose(total, size) for size, _ in out.values()):
             out["total"] = total, flops
         if table.has("flops") and not np.allclose(table.column("flops"), flops, rtol=0.01):

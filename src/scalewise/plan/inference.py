@@ -128,17 +128,20 @@ def inference_optimum(
     spent = {"flops": best.training_flops.value, **at}
     low, value, high = (float(v) for v in loss_at(result, members, at, level))
     beyond = reach(result.ranges, {column: np.asarray(v) for column, v in spent.items()})
+    optimal = pooled.choice("log_optimal", "log_optimal_tokens", weight, inference_tokens)
+    quality = float(mean.loss)
+    if loss is None:  # the loss of the split itself, which no law's own optimum quite reaches
+        split = {name: optimal.params.value, "tokens": optimal.tokens.value}
+        quality = float(loss_at(result, members, split, level)[1])
     lost = float(np.mean([np.mean(~np.isfinite(s.log_size)) for s in drawn]))
     return InferenceOptimum(
         inference_tokens=float(inference_tokens),
         serving=serving,
         size=name,
-        quality=float(mean.loss),
+        quality=quality,
         loss=Interval(value=value, low=low, high=high),
         cheapest=best,
-        compute_optimal=pooled.choice(
-            "log_optimal", "log_optimal_tokens", weight, inference_tokens
-        ),
+        compute_optimal=optimal,
         saving=pooled.between(lambda s: s.saving(weight)),
         extrapolation={name: float(factor) for name, factor in beyond.items()},
         line=_line([m for _, m in members], shares, solved, mean),
@@ -148,6 +151,7 @@ def inference_optimum(
         runs=result.runs,
         warnings=(
             *result.warnings,
+            *result.interval_doubts,
             *left_out(result, members),
             *([f"{lost:.0%} of the resamples cannot reach that loss."] if lost > 0 else []),
         ),

@@ -118,7 +118,7 @@ def isoflop(
     profiles = [
         _profile(data.take(np.abs(np.log10(data.flops / c)) < tolerance), window) for c in nominal
     ]
-    notes = [] if budgets is not None else [f"{len(nominal)} budgets were found in the data"]
+    notes = [] if budgets is not None else [f"{len(nominal)} budgets were found in the data."]
     if data.left_out:
         notes.append(f"{data.left_out} rows lack a number and were left out")
     return from_profiles(
@@ -169,9 +169,14 @@ def from_profiles(
         if not any(p is other for other, _ in kept)
     )
     if len(kept) < FEWEST:
+        found = (
+            f"{len(kept)} of {len(profiles)} budgets bracket their lowest loss"
+            if profiles
+            else "No budget has runs of several sizes"
+        )
         raise UnfitDataError(
-            f"{len(kept)} of {len(profiles)} budgets bracket their lowest loss; {FEWEST} are "
-            "needed." + "".join(f" {format_flops(g.flops)}: {g.reason}." for g in gone[:3]),
+            f"{found}; {FEWEST} are needed."
+            + "".join(f" {format_flops(g.flops)}: {g.reason}." for g in gone[:3]),
             hint="Add sizes on both sides of the lowest loss, or name the budgets.",
         )
     used = [p for p, _ in kept]

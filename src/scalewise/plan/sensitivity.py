@@ -83,6 +83,12 @@ class Sensitivity:
         values = [value for v in self.sound if (value := self.value(v)) is not None]
         return min(values), max(values)
 
+    def farthest(self, factor: str) -> Variant:
+        """The sound row of a factor whose answer differs most from the base's, as a ratio."""
+        base = self.value(self.base) or 1.0
+        rows = [v for v in self.sound if v.factor == factor and (self.value(v) or 0.0) > 0]
+        return max(rows, key=lambda v: abs(np.log((self.value(v) or base) / base)))
+
     def __str__(self) -> str:
         write, unit = self.target.told, self.target.unit
         low, high = (write(value) for value in self.range)
@@ -90,7 +96,8 @@ class Sensitivity:
             return f"No choice could be varied; the answer is {low} {unit}."
         told = f"The answer ranges from {low} to {high} {unit}: "
         ranges = [
-            f"the {factor} {{}}({write(least)} to {write(most)})"
+            f"the {factor} {{}}({write(least)} to {write(most)}, farthest with "
+            f"{self.farthest(factor).label})"
             for factor, (least, most) in self.spans.items()
         ]
         told += ranges[0].format("matters most ")

@@ -41,16 +41,18 @@ def number(value: float, digits: int = 5) -> str:
     >>> number(406.4), number(8.8e13), number(0.34)
     ('406.4', '8.8e13', '0.34')
     """
-    return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value:.{digits}g}")
+    return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value + 0.0:.{digits}g}")
 
 
 def percent(share: float, *, signed: bool = False) -> str:
     """A share as a percentage with about three significant digits.
 
-    >>> percent(0.0041), percent(-0.123, signed=True), percent(2.5)
-    ('0.41%', '-12.3%', '250%')
+    >>> percent(0.0041), percent(-0.123, signed=True), percent(2.5), percent(4e5)
+    ('0.41%', '-12.3%', '250%', '4e7%')
     """
     size = abs(share)
+    if size >= 1e3:
+        return f"{'+' if signed and share > 0 else ''}{number(100 * share, 3)}%"
     decimals = 2 if size < 0.1 else 1 if size < 1 else 0
     return f"{100 * share:{'+' if signed else ''}.{decimals}f}%"
 

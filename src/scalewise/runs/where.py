@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scalewise.core.errors import FormulaError, UsageError
 from scalewise.core.quantities import parse_quantity
-from scalewise.runs.columns import nearest
+from scalewise.runs.columns import canonical_name, nearest
 from scalewise.runs.quote import listed, quoted
 
 if TYPE_CHECKING:
@@ -132,9 +132,11 @@ def _column(name: str, frame: pl.DataFrame) -> _Term:
     import polars as pl
 
     if name not in frame.columns:
+        known = canonical_name(name)
+        near = f"It is called {known!r} here. " if known in frame.columns else ""
         raise FormulaError(
             f"The condition names {quoted(name)}, which is not a column.",
-            hint=f"{nearest(name, frame.columns)}Columns: {listed(frame.columns, 40)}. "
+            hint=f"{near or nearest(name, frame.columns)}Columns: {listed(frame.columns, 40)}. "
             "Text stands in quotes.",
         )
     kind = frame.schema[name]

@@ -30,6 +30,7 @@ from scalewise.train.tokenizer import (
 
 if TYPE_CHECKING:
     from scalewise.train.ray_cluster import RayCluster
+    from scalewise.train.team import Team
 
 RUN_TABLE = "runs.jsonl"
 EXECUTORS = ("local", "inline", "ray", "torchrun")
@@ -97,7 +98,7 @@ def train_all(
 
     prepare_tokens(specs, queue)
     settings = Settings(queue, device, checkpoint_seconds)
-    pending = _open(specs, queue)
+    pending = open_runs(specs, queue)
     warnings: tuple[str, ...] = ()
     while pending:
         if executor == "inline":
@@ -114,7 +115,7 @@ def train_all(
         held = [spec for spec in pending if latest[spec.run_id].status == "busy"]
         if not shared or len(held) == len(pending):
             break
-        pending = _open(held, queue)
+        pending = open_runs(held, queue)
     return gathered(specs, queue, latest, warnings)
 
 
@@ -150,23 +151,27 @@ def _is_over(event: Progress, folder: RunFolder) -> bool:
     return event.status == "ok" or (event.status == "busy" and folder.is_done)
 
 
-def _open(specs: Sequence[RunSpec], queue: Path) -> list[RunSpec]:
+def open_runs(specs: Sequence[RunSpec], queue: Path) -> list[RunSpec]:
     """The runs that are not over, longest first, so that no long one starts last."""
     pending = [spec for spec in specs if not RunFolder(queue, spec).is_done]
     return sorted(pending, key=training_flops_exact, reverse=True)
 
 
-def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
+def train_here(
+    spec: RunSpec, settings: Settings, note: OnProgress, team: Team | None = None
+) -> None:
     """Train one run in this process; a deliberate error or a full disk becomes an event."""
+    from scalewise.train.team import ALONE
     from scalewise.train.trainer import train_run
 
-    has_begun = False
+    team, has_begun = team or ALONE, False
 
     def note_and_sign(event: Progress) -> None:
         nonlocal has_begun
         if not has_begun:
             has_begun = True
-            RunFolder(settings.queue, spec).note_attempt(event.updates)
+            if team.is_leader:
+                RunFolder(settings.queue, spec).note_attempt(event.updates)
         note(event)
 
     try:
@@ -177,6 +182,7 @@ def train_here(spec: RunSpec, settings: Settings, note: OnProgress) -> None:
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,
             on_progress=note_and_sign,
+            team=team,
         )
     except RunBusyError as error:
         note(stopped(spec, "busy", str(error)))

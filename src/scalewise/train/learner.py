@@ -15,6 +15,7 @@ from scalewise.runs.spec import RunSpec
 from scalewise.train.batches import Tokens
 from scalewise.train.model import GROUPS, Group, Transformer, initial_weights
 from scalewise.train.shape import BASE_WIDTH
+from scalewise.train.team import ALONE, Gradient, Team
 
 CHUNK_TOKENS = 2048  # evaluation works in pieces that fit the cache; larger ones are no faster
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -34,9 +35,9 @@ class Learner:
     at ``lr_peak``, so that one peak serves every width (Yang et al. 2022, table 3, for Adam).
     """
 
-    def __init__(self, spec: RunSpec, device: str = "cpu") -> None:
+    def __init__(self, spec: RunSpec, device: str = "cpu", team: Team = ALONE) -> None:
         self._device = device_named(device)
-        self._spec = spec
+        self._spec, self._team = spec, team
         self._model = Transformer(spec.shape, self._device)
         first = initial_weights(spec.shape, spec.seed)
         self._flat: dict[Group, Tensor] = {
@@ -101,7 +102,10 @@ class Learner:
         self._step(loss, grads, lr)
         return small_sq, big_sq
 
-    def _gradient(self, inputs: Tokens, targets: Tokens) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _gradient(self, inputs: Tokens, targets: Tokens) -> Gradient:
+        return self._team.gradient(self._gradient_here, inputs, targets, self._leaves)
+
+    def _gradient_here(self, inputs: Tokens, targets: Tokens) -> Gradient:
         with self._precision():
             loss = self._model.loss(self._flat, self._sent(inputs), self._sent(targets))
         return loss.detach(), torch.autograd.grad(loss, self._leaves)
@@ -148,8 +152,9 @@ class Learner:
     def losses(self, inputs: Tokens, targets: Tokens) -> Tokens:
         """Cross-entropy of every token, in nats, shape (windows, T)."""
         per_chunk = max(1, CHUNK_TOKENS // inputs.shape[1])
-        losses = np.empty(inputs.shape, np.float32)
-        for start in range(0, len(inputs), per_chunk):
+        losses = np.zeros(inputs.shape, np.float32)
+        team = self._team
+        for start in range(team.rank * per_chunk, len(inputs), team.size * per_chunk):
             chunk = inputs[start : start + per_chunk]
             wanted = targets[start * inputs.shape[1] :][: chunk.size]
             with self._precision():
@@ -158,7 +163,7 @@ class Learner:
                 logits.float(), self._sent(wanted), reduction="none"
             )
             losses[start : start + per_chunk] = piece.cpu().numpy().reshape(chunk.shape)
-        return losses
+        return team.gathered(losses)
 
     def _precision(self) -> torch.autocast:
         is_bf16 = self._spec.precision == "bf16"

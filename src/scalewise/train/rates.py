@@ -20,6 +20,7 @@ from scalewise.core.records import atomic_write, to_json
 from scalewise.runs.spec import RunSpec
 from scalewise.train.executor import train_all
 from scalewise.train.progress import OnProgress
+from scalewise.train.ray_cluster import RayCluster
 
 TRIALS = "rate-trials"
 SEARCH = "rates.json"
@@ -98,6 +99,7 @@ def tune_rates(
     executor: str = "local",
     device: str = "cpu",
     on_progress: OnProgress | None = None,
+    cluster: RayCluster | None = None,
 ) -> RateSearch:
     """Find a learning rate for every size and batch size among the specs, by short runs.
 
@@ -127,6 +129,7 @@ def tune_rates(
             executor=executor,
             device=device,
             on_progress=on_progress,
+            cluster=cluster,
         )
         ends = {str(row["run_id"]): row for row in result.rows}  # the last row of each run
         for (cell, place), spec in trials.items():

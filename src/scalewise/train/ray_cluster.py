@@ -181,9 +181,9 @@ def unfit_nodes(
         )
     found = _probed(ray, large, folder, version)
     if len(found) == len(large):
-        _, (address, reason) = next(iter(found.items()))
+        reasons = sorted({f"{address}: {reason}" for address, reason in found.values()})
         raise MissingExtraError(
-            f"None of the {len(large)} nodes of the Ray cluster can train; {address}: {reason}",
+            f"None of the {len(large)} nodes of the Ray cluster can train. {' '.join(reasons[:3])}",
             hint="On every node: pip install 'scalewise[train,ray]', and a folder that all share.",
         )
     return found

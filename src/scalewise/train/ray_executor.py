@@ -19,7 +19,7 @@ from scalewise.train.claim import HEARTBEAT_SECONDS, STALE_SECONDS
 from scalewise.train.executor import Settings
 from scalewise.train.progress import OnProgress, Progress, progress_from_json, stopped
 from scalewise.train.ray_cluster import RayCluster, can_carry, connected, unfit_nodes
-from scalewise.train.ray_worker import train_on_node
+from scalewise.train.ray_worker import torch_version, train_on_node
 from scalewise.train.run_folder import RunFolder
 
 POLL_SECONDS = 0.5
@@ -41,12 +41,12 @@ def train_on_ray(
     once as its resources allow. Raises UsageError when the cluster cannot be reached or none of
     its nodes can train.
     """
-    from scalewise import __version__
-
     needs = cluster.resources(settings.device)
-    settings = replace(settings, queue=settings.queue.resolve())
+    # Ray shows a run no GPU but its own.
+    device = "cuda" if settings.device.startswith("cuda") else settings.device
+    settings = replace(settings, queue=settings.queue.resolve(), device=device)
     with connected(cluster, workers) as ray:
-        unfit = unfit_nodes(ray, str(settings.queue), needs, __version__)
+        unfit = unfit_nodes(ray, str(settings.queue), needs, torch_version())
         queue = _RayQueue(ray, settings, cluster, needs, tuple(unfit), note)
         try:
             for spec in pending:

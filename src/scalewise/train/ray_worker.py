@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 from scalewise.core.errors import MissingExtraError
@@ -19,19 +20,22 @@ TELL_SECONDS = 1.0  # between two reports of a run, which are small files in its
 
 
 def problem_here(order: str) -> str:
-    """Why this node cannot train, or nothing; ``order`` is JSON, the folder and our version."""
-    from scalewise import __version__
-
+    """Why this node cannot train, or nothing; ``order`` is JSON, the folder and torch's version."""
     folder, version = json.loads(order)
-    if __version__ != version:
-        return f"it has scalewise {__version__}, and the queue is from {version}."
     if not (Path(folder) / "corpus.json").exists():
         return f"it does not see the folder {folder!r}, which all nodes must share."
     try:
         require("torch", extra="train", why="to train models")
     except MissingExtraError as error:
         return error.message
+    if torch_version() != version:
+        return f"it has torch {torch_version()}, which rounds otherwise than {version} here."
     return ""
+
+
+def torch_version() -> str:
+    """The version of torch, whatever it was built for; torch itself is not imported."""
+    return metadata.version("torch").partition("+")[0]
 
 
 def train_on_node(spec_toml: str, settings_json: str, patience_seconds: float) -> str:

@@ -18,6 +18,7 @@ from scalewise.train.noise import facts as noise_facts
 from scalewise.train.progress import OnProgress, Progress, Status
 from scalewise.train.run_folder import Row, RunFolder
 from scalewise.train.schedule import Segment, eval_steps, lr_factor, segments, total_updates
+from scalewise.train.team import ALONE, Team
 from scalewise.train.tokenizer import TokenizedCorpus
 
 CHECK_EVERY = 50  # updates between looks at the training loss, which wait for the device
@@ -34,25 +35,28 @@ def train_run(
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
     on_progress: OnProgress | None = None,
+    team: Team = ALONE,
 ) -> list[Row]:
     """Train one run to its end, from where it was left; return its rows.
 
     A run that is already done is read, not trained. Interrupted at any moment and called again,
-    it ends with the same weights and rows (but for ``cpu_seconds``) on the same machine.
+    it ends with the same weights and rows (but for ``cpu_seconds``) on the same machine. The
+    processes of a ``team`` call it together; ``cpu_seconds`` are those of the first.
     Raises UsageError when spec and tokens do not belong together or the disk is full,
     RunBusyError when another process is training it.
     """
     _check_match(spec, tokens)
     folder = RunFolder(queue, spec)
-    if folder.is_done:
-        return folder.rows()
-    folder.create()
-    with folder.claimed():
-        if not folder.is_done:
-            trainer = _Trainer(spec, tokens, folder, device, checkpoint_seconds, on_progress)
-            trainer.resume()
-            trainer.run()
-    return folder.rows()
+    if not team.told(lambda: folder.is_done):
+        team.told(folder.create)
+        with team.entered(folder.claimed()):
+            if not team.told(lambda: folder.is_done):
+                trainer = _Trainer(
+                    spec, tokens, folder, device, checkpoint_seconds, on_progress, team
+                )
+                trainer.resume()
+                trainer.run()
+    return team.told(folder.rows)
 
 
 def _check_match(spec: RunSpec, tokens: TokenizedCorpus) -> None:
@@ -82,10 +86,12 @@ class _Trainer:
         device: str,
         checkpoint_seconds: float,
         on_progress: OnProgress | None,
+        team: Team,
     ) -> None:
-        self._spec, self._folder, self._fingerprint = spec, folder, tokens.fingerprint
+        self._spec, self._team, self._fingerprint = spec, team, tokens.fingerprint
+        self._folder = team.leading(folder)
         self._checkpoint_seconds, self._on_progress = checkpoint_seconds, on_progress
-        self._learner = Learner(spec, device)
+        self._learner = Learner(spec, device, team)
         self._ruler = Ruler(spec, tokens)
         self._batches = Batches(
             tokens.train,
@@ -94,7 +100,7 @@ class _Trainer:
             seed=spec.seed,
         )
         self._segments, self._eval_steps = segments(spec), eval_steps(spec)
-        self._checkpoints = CheckpointPair(folder.path)
+        self._checkpoints = team.leading(CheckpointPair(folder.path))
         self._at = _Place()
         self._trunk: Arrays | None = None  # what to go back to when the branch ends
         self._rows: list[Row] = []
@@ -237,7 +243,7 @@ class _Trainer:
 
     def _save_and_report_in_time(self) -> None:
         now = time.monotonic()
-        if now - self._last_save >= self._checkpoint_seconds:
+        if self._team.told(lambda: now - self._last_save >= self._checkpoint_seconds):
             self._save()
         if now - self._last_report >= REPORT_SECONDS:
             self._report("running")

@@ -160,6 +160,13 @@ def test_a_short_run_whose_steps_and_batches_amount_to_its_tokens_is_counted_rig
     assert "tokens in millions or billions" in findings({**short, "tokens": [998.4] * 3})
 
 
+@pytest.mark.parametrize("name", ["params", "tokens"])
+def test_a_count_beyond_anything_trained_is_an_error(name: str) -> None:
+    found = findings(spoiled(name, {2: 1e300}))[f"{name} beyond measure"]
+    assert (found.severity, found.rows) == ("error", (3,))
+    assert "row 3 (1e+300)" in found.fact
+
+
 def test_one_row_of_fractional_params_is_found() -> None:
     found = findings(spoiled("params", {0: 1070.5}))["params in millions or billions"]
     assert found.rows == (1,)
@@ -270,6 +277,24 @@ def test_a_status_of_divergence_is_an_error() -> None:
 def test_a_final_far_worse_than_a_smaller_one_is_found() -> None:
     found = findings(spoiled("loss", {11: 7.0}))["diverged or mistuned runs"]
     assert (found.severity, found.rows) == ("error", (12,))
+
+
+def test_a_final_is_held_against_the_best_smaller_run_wherever_it_stands() -> None:
+    # Rows come in any order; the one with the fewest params and tokens is the yardstick.
+    runs = {
+        "params": [4e8, 1e8, 2e8, 2e8],
+        "tokens": [8e9, 2e9, 1e9, 8e9],
+        "loss": [4.0, 2.5, 9.0, 3.6],
+    }
+    assert findings(runs)["diverged or mistuned runs"].rows == (1,)
+
+
+def test_a_row_without_loss_or_written_twice_is_no_unfinished_checkpoint() -> None:
+    gap = findings(spoiled("loss", {2: None}))
+    assert "missing loss" in gap
+    assert "unfinished checkpoints among finals" not in gap
+    twice = {name: [*values, values[-1]] for name, values in healthy().items()}
+    assert "unfinished checkpoints among finals" not in findings(twice)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def critical_batch_card(
 def contours_card(found: Contours, *, level: float = 0.9) -> Card:
     """Steps against tokens at equal loss: measured batches and the hyperbola of each level."""
     share = f"{level:.0%}"
+    beyond = len(found.contours) - len(found.straddling)
+    others = "; the others are extrapolations and enter no law" if beyond else ""
     shown = _shown(found.contours)
     rows: list[tuple[Cell, ...]] = [
         (
@@ -130,9 +132,8 @@ def contours_card(found: Contours, *, level: float = 0.9) -> Card:
     return Card(
         title="Steps against tokens at equal loss",
         conclusion=(
-            f"Of {counted(len(found.contours), 'loss level')}, {len(found.straddling)} have "
-            "batches a factor of three to both sides of the critical one; the others are "
-            "extrapolations and enter no law."
+            f"{len(found.straddling)} of {counted(len(found.contours), 'loss level')} have batches "
+            f"a factor of three to both sides of the critical one{others}."
         ),
         table=Table(
             (
@@ -205,5 +206,5 @@ def _measured(contours: Sequence[Contour], level: float) -> list[Series]:
 def _caveats(trajectory: Trajectory, contours: Sequence[Contour]) -> tuple[str, ...]:
     said = list(trajectory.warnings)
     if not contours:
-        said.append("No loss levels were measured here: the line is that of the joint fit alone.")
+        said.append("No loss levels were measured here: the line is that of the constants alone.")
     return tuple(said)

@@ -44,6 +44,14 @@ def published_reach(reach: float, column: str) -> str:
     return f"extrapolation {factor(reach)}{where}, from published constants"
 
 
+def reach_told(extrapolation: Mapping[str, float], runs: int) -> str:
+    """How far an answer lies outside the runs or the published ranges behind it."""
+    reach, column = farthest(extrapolation)
+    if runs or not column:
+        return reach_sentence(reach, column, runs)
+    return published_reach(reach, column)
+
+
 def certificate_sentence(result: FitResult) -> str:
     """How the optimum is known.
 

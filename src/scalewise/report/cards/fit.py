@@ -152,6 +152,7 @@ def _caveats(result: FitResult) -> tuple[str, ...]:
         if warning not in result.warnings
     ]
     found = [
-        *status, *result.warnings, *correlation_caveats(result), *search_caveats(result), *others,
+        *status, *result.warnings, *result.interval_doubts, *correlation_caveats(result),
+        *search_caveats(result), *others,
     ]  # fmt: skip
     return tuple(dict.fromkeys(found))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from scalewise.core.counting import kaplan_params
@@ -26,6 +24,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
+from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import (
     farthest,
     published_reach,
@@ -42,7 +41,7 @@ def overfit_card(found: Overfit) -> Card:
     """What a size needs of distinct tokens, and what a data set costs it."""
     level = f"{found.level:.0%}"
     reach, column = farthest(found.extrapolation)
-    told = (
+    reached = (
         reach_sentence(reach, column, found.runs) if found.runs else published_reach(reach, column)
     )
     known = found.tokens_needed.low < found.tokens_needed.high
@@ -61,20 +60,19 @@ def overfit_card(found: Overfit) -> Card:
     asked = (
         ""
         if found.tokens == found.tokens_needed.value
-        else f" On {format_count(found.tokens)} tokens the excess is "
-        f"{_told(found.excess, percent)}."
+        else f" On {format_count(found.tokens)} tokens the excess is {told(found.excess, percent)}."
     )
     return Card(
         title="Tokens needed against overfitting",
         conclusion=(
             f"{format_count(found.params)} {found.size} need "
-            f"{_told(found.tokens_needed, format_count)} distinct tokens to stay within "
+            f"{told(found.tokens_needed, format_count)} distinct tokens to stay within "
             f"{percent(found.tolerance)} of the loss on unlimited data; "
-            f"{f'{level} intervals' if known else 'no intervals known'}, {told}.{asked}"
+            f"{f'{level} intervals' if known else 'no intervals known'}, {reached}.{asked}"
         ),
         facts=(
             Fact("rests on", found.law),
-            Fact("reach", told),
+            Fact("reach", reached),
             Fact("excess", "relative to the loss of the same size on unlimited data"),
         ),
         table=_table(rows, level),
@@ -94,16 +92,16 @@ def efficient_card(run: EfficientRun, trajectory: Trajectory) -> Card:
         ("tokens_min", "tokens", run.tokens_min, "count"),
     ]
     reach, column = farthest(run.extrapolation)
-    told = f"{factor(reach)} in {column}" if column else "unknown"
+    reached = f"{factor(reach)} in {column}" if column else "unknown"
     exponents = ", ".join(f"{name} {value:.3f}" for name, value in run.exponents.items())
     return Card(
         title="Compute-efficient run",
         conclusion=(
             f"{format_flops(run.flops)} FLOP (C_min) are best spent on "
-            f"{_told(run.params_nonembed, format_count)} params_nonembed, stopped at "
-            f"{_told(run.loss, lambda v: f'{v:.4f}')} nats/token, {percent(run.excess)} above the "
+            f"{told(run.params_nonembed, format_count)} params_nonembed, stopped at "
+            f"{told(run.loss, lambda v: f'{v:.4f}')} nats/token, {percent(run.excess)} above the "
             f"converged loss; {f'{level} intervals' if known else 'no intervals known'}, "
-            f"extrapolation {told}."
+            f"extrapolation {reached}."
         ),
         facts=(
             Fact("powers of C", exponents),
@@ -194,21 +192,10 @@ def _table(rows: list[Row], level: str) -> Table:
             Column(f"{level} low", format="number"),
             Column(f"{level} high", format="number"),
         ),
-        tuple((name, unit, interval.value, *_edges(interval)) for name, unit, interval, _ in rows),
+        tuple((name, unit, interval.value, *edges(interval)) for name, unit, interval, _ in rows),
         tuple(form for *_, form in rows),
     )
 
 
 def _exactly(value: float) -> Interval:
     return Interval(value=value, low=value, high=value)
-
-
-def _edges(interval: Interval) -> tuple[float | None, float | None]:
-    known = interval.low < interval.high
-    return (interval.low, interval.high) if known else (None, None)
-
-
-def _told(interval: Interval, write: Callable[[float], str]) -> str:
-    if not interval.low < interval.high:
-        return write(interval.value)
-    return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"

@@ -22,13 +22,8 @@ from scalewise.report.card import (
     Table,
 )
 from scalewise.report.cards.allocation import edges, told
-from scalewise.report.cards.doubts import (
-    farthest,
-    published_reach,
-    reach_caveats,
-    reach_sentence,
-)
-from scalewise.report.formats import number, percent
+from scalewise.report.cards.doubts import reach_told
+from scalewise.report.formats import factor, number, percent
 
 Row = tuple[str, str, Interval, Format]
 
@@ -41,8 +36,11 @@ _TERMS = (
 )
 
 
-def steps_card(found: BatchTradeoff, *, runs: int = 0) -> Card:
-    """The least steps and tokens to a loss, the critical batch, and a batch asked about."""
+def steps_card(found: BatchTradeoff, *, runs: int = 0, spread: float = 1.0) -> Card:
+    """The least steps and tokens to a loss, the critical batch, and a batch asked about.
+
+    ``spread`` is by how much held-out curves widened the fit's own intervals of a loss.
+    """
     level = f"{found.level:.0%}"
     known = found.floor.low < found.floor.high
     rows: list[Row] = [
@@ -57,8 +55,7 @@ def steps_card(found: BatchTradeoff, *, runs: int = 0) -> Card:
     if found.at_batch is not None:
         name = f"batch {format_count(found.at_batch.batch_tokens)}"
         rows += _point_rows(name, found.at_batch, found.fleet)
-    reach, column = farthest(found.extrapolation)
-    tail = reach_told(found, runs)
+    tail = reach_told(found.extrapolation, runs)
     return Card(
         title="Steps and tokens to a loss",
         conclusion=(
@@ -73,6 +70,7 @@ def steps_card(found: BatchTradeoff, *, runs: int = 0) -> Card:
         facts=(
             Fact("doubling", doubling_sentence(found.doubling)),
             Fact("reach", tail),
+            Fact("interval", _interval_told(level, known=known, spread=spread)),
             Fact("rests on", found.source),
             Fact("critical batch", "tokens_min / steps_min, over the whole way to the loss"),
             Fact(
@@ -81,7 +79,7 @@ def steps_card(found: BatchTradeoff, *, runs: int = 0) -> Card:
             ),
         ),
         table=_table(rows, level),
-        caveats=(*found.warnings, *reach_caveats(reach, column)),
+        caveats=found.warnings,
     )
 
 
@@ -103,7 +101,7 @@ def doubling_sentence(found: Doubling) -> str:
 def frontier_card(found: BatchTradeoff) -> Card:
     """Steps against tokens, and time against compute, at batches around the critical one."""
     level = f"{found.level:.0%}"
-    shown = found.frontier[::_OCTAVE]
+    shown = found.frontier[::-_OCTAVE][::-1]  # the largest batch is always there
     timed = found.fleet is not None
     small, large = shown[0], shown[-1]
     return Card(
@@ -132,9 +130,10 @@ def frontier_card(found: BatchTradeoff) -> Card:
         ),
         figure=FigureSpec(
             "Steps against tokens to one loss",
-            "Every batch reaches the loss somewhere on the curve: small batches at its lower "
-            "right, near the fewest tokens, large ones at its upper left, near the fewest steps. "
-            "At the critical batch both are twice the least.",
+            "Every batch reaches the loss somewhere on the curve: small batches at its upper left, "
+            "near the fewest tokens, large ones at its lower right, near the fewest steps. At the "
+            f"critical batch steps are {_over(found.at_critical.steps, found.steps_min)} the "
+            f"fewest and tokens {_over(found.at_critical.tokens, found.tokens_min)}.",
             (_plane(found), _prices(found)),
         ),
         caveats=_TERMS,
@@ -167,17 +166,34 @@ def cheapest_card(found: CheapestBatch, fleet: Fleet, *, level: float) -> Card:
         ),
         facts=(Fact("accelerators", fleet_told(fleet)),),
         table=_table(rows, f"{level:.0%}"),
-        caveats=(
-            "The interval of the batch is that of the best batch if the constants were known; at "
-            "the batch stated, days and cost vary as their own intervals say.",
-        ),
+        caveats=_cheapest_caveats(found, level),
+    )
+
+
+def _interval_told(level: str, *, known: bool, spread: float) -> str:
+    if not known:
+        return "none: there are no runs behind these constants to take it from"
+    wider = f", not widened {factor(spread)} as held-out losses ask" if spread > 1 else ""
+    return f"{level}, of the constants; the noise of one run is not in it{wider}"
+
+
+def _cheapest_caveats(found: CheapestBatch, level: float) -> tuple[str, ...]:
+    if not found.batch_tokens.low < found.batch_tokens.high:
+        return ()
+    if not found.at_deadline:
+        return (
+            "The interval of the batch is that of the best one under each resample; at the batch "
+            "stated, days and cost vary as their own intervals say.",
+        )
+    return (
+        "At the batch stated the deadline is kept if the constants are as estimated; the upper "
+        f"end of its interval keeps it in {percent((1 + level) / 2)} of the resamples.",
     )
 
 
 def unreachable_card(found: Unreachable, *, runs: int = 0) -> Card:
     """A loss that no number of steps reaches, with the floor that forbids it."""
     level = f"{found.level:.0%}"
-    reach, column = farthest(found.extrapolation)
     size = (
         "no size reaches it"
         if np.isinf(found.smallest_size)
@@ -188,7 +204,8 @@ def unreachable_card(found: Unreachable, *, runs: int = 0) -> Card:
         conclusion=(
             f"{format_count(found.params_nonembed)} params_nonembed never reach "
             f"{number(found.loss)} nats/token: the floor of that size is "
-            f"{told(found.floor, lambda v: f'{v:.4f}')}, and {size}."
+            f"{told(found.floor, lambda v: f'{v:.4f}')}, and {size}; "
+            f"{reach_told(found.extrapolation, runs)}."
         ),
         facts=(
             Fact("reached by", f"{percent(found.reached)} of the resamples")
@@ -197,16 +214,8 @@ def unreachable_card(found: Unreachable, *, runs: int = 0) -> Card:
             Fact("rests on", found.source),
         ),
         table=_table([("floor of the size", "nats/token", found.floor, "loss")], level),
-        caveats=(*found.warnings, *reach_caveats(reach, column)),
+        caveats=found.warnings,
     )
-
-
-def reach_told(found: BatchTradeoff, runs: int) -> str:
-    """How far the answer lies outside the runs or the published ranges behind it."""
-    reach, column = farthest(found.extrapolation)
-    if runs or not column:
-        return reach_sentence(reach, column, runs)
-    return published_reach(reach, column)
 
 
 def fleet_told(fleet: Fleet) -> str:
@@ -217,6 +226,10 @@ def fleet_told(fleet: Fleet) -> str:
         f"{format_count(fleet.batch_tokens)} tokens, utilisation {fleet.mfu:g}{price}; more or "
         "fewer in proportion at other batches"
     )
+
+
+def _over(value: Interval, least: Interval) -> str:
+    return factor(value.value / least.value)
 
 
 def _days(days: float) -> str:
@@ -278,9 +291,9 @@ def _plane(found: BatchTradeoff) -> Panel:
         (
             Series(mark="line", x=tokens, y=steps, label="every batch", group="curve"),
             Series(mark="line", x=(found.tokens_min.value, most_tokens), role="reference",
-                   y=(found.steps_min.value,) * 2, label="fewest steps", group="least"),
+                   y=(found.steps_min.value,) * 2, label="the least of each", group="least"),
             Series(mark="line", x=(found.tokens_min.value,) * 2, role="reference",
-                   y=(found.steps_min.value, most_steps), label="fewest tokens", group="least"),
+                   y=(found.steps_min.value, most_steps), group="least"),
             *(Series(mark="points", x=(point.tokens.value,), y=(point.steps.value,), label=name,
                      group=name) for name, point in marks),
         ),
@@ -302,10 +315,10 @@ def _prices(found: BatchTradeoff) -> Panel:
             series.append(Series(mark="band", x=batch, y=value, low=low, high=high, group=name))
         series.append(Series(mark="line", x=batch, y=value, label=name, group=name))
     at = found.at_batch or found.at_critical
-    top = max(series[-1].y)
+    name = "critical batch" if found.at_batch is None else f"batch {format_count(at.batch_tokens)}"
     series.append(
-        Series(mark="line", x=(at.batch_tokens,) * 2, y=(1.0, top), role="reference",
-               label=f"batch {format_count(at.batch_tokens)}", group="here")
+        Series(mark="points", x=(at.batch_tokens,) * 2, label=name, group=name,
+               y=(at.steps.value / found.steps_min.value, at.tokens.value / found.tokens_min.value))
     )  # fmt: skip
     return Panel(
         "Time and compute by batch, over the least",

@@ -21,31 +21,22 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.cards.doubts import (
-    farthest,
-    published_reach,
-    reach_caveats,
-    reach_sentence,
-)
+from scalewise.report.cards.doubts import reach_told
 from scalewise.report.cards.shades import floats, shade
 from scalewise.report.formats import counted, listed, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Log = tuple[Array, Array]  # steps and losses of a run
 
 _ROWS = 12
 _MOST = 6  # curves that a reader can tell apart by shade
 _MOST_POINTS = 60  # measured points of one curve that are drawn
 
 
-def curve_card(curve: LossCurve, log: tuple[Array, Array] | None = None) -> Card:
+def curve_card(curve: LossCurve, log: Log | None = None) -> Card:
     """The loss along a run with its band, and the measured (step, loss) of ``log`` if given."""
     level = f"{curve.level:.0%}"
-    reach, column = farthest(curve.extrapolation)
-    tail = (
-        reach_sentence(reach, column, curve.runs)
-        if curve.runs or not column
-        else published_reach(reach, column)
-    )
+    tail = reach_told(curve.extrapolation, curve.runs)
     edge = (
         f"{level} interval {curve.low[-1]:.4f} to {curve.high[-1]:.4f}"
         if curve.known
@@ -75,7 +66,7 @@ def curve_card(curve: LossCurve, log: tuple[Array, Array] | None = None) -> Card
             else f"The measured run beside the curve forecast for it, with its {level} band.",
             (_curve_panel(curve, log, level),),
         ),
-        caveats=(*curve.warnings, *reach_caveats(reach, column)),
+        caveats=curve.warnings,
     )
 
 
@@ -151,7 +142,9 @@ def _band_told(curve: LossCurve, level: str) -> str:
 
 
 def _curve_table(curve: LossCurve, level: str) -> Table:
-    at = np.unique(np.linspace(0, len(curve.step) - 1, _ROWS).round().astype(int))
+    ends = np.cumsum([steps for _, steps in curve.stages])
+    even = np.linspace(0, len(curve.step) - 1, _ROWS).round().astype(int)
+    at = np.union1d(even, np.flatnonzero(np.isin(curve.step, ends)))
     rows: list[tuple[Cell, ...]] = [
         (
             float(curve.step[i]), float(curve.batch_tokens[i]), float(curve.tokens[i]),
@@ -173,7 +166,7 @@ def _curve_table(curve: LossCurve, level: str) -> Table:
     )
 
 
-def _curve_panel(curve: LossCurve, log: tuple[Array, Array] | None, level: str) -> Panel:
+def _curve_panel(curve: LossCurve, log: Log | None, level: str) -> Panel:
     step, loss = floats(curve.step), floats(curve.loss)
     series: list[Series] = []
     if curve.known:
@@ -182,17 +175,17 @@ def _curve_panel(curve: LossCurve, log: tuple[Array, Array] | None, level: str) 
                    label=f"{level} band", group="forecast")
         )  # fmt: skip
     series.append(Series(mark="line", x=step, y=loss, label="forecast", group="forecast"))
-    floor = curve.floor[1]
-    series.append(
-        Series(mark="line", x=(step[0], step[-1]), y=(floor, floor), role="reference",
-               label="floor of the size", group="floor")
-    )  # fmt: skip
     if log is not None:
         at = thinned(log[0])
         series.append(
             Series(mark="points", x=floats(log[0][at]), y=floats(log[1][at]), label="this run",
                    group="run")
         )  # fmt: skip
+    floor = curve.floor[1]
+    series.append(
+        Series(mark="line", x=(step[0], step[-1]), y=(floor, floor), role="quiet", hollow=True,
+               label="floor of the size", group="floor")
+    )  # fmt: skip
     return Panel(
         f"Loss of {format_count(curve.params_nonembed)} params_nonembed",
         Axis("step", "", "log", "count"),

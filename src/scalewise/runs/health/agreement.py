@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalewise.core.flops import training_flops
 from scalewise.runs.health.finding import Finding, Findings, Mask, Values, numbers, rows_of, told
 from scalewise.runs.table import RunTable
 
@@ -46,7 +47,7 @@ def overflowed_flops(table: RunTable) -> Findings:
     params, tokens, flops = (numbers(table, n) for n in ("params", "tokens", "flops"))
     if params is None or tokens is None or flops is None:
         return
-    true = 6.0 * params * tokens
+    true = training_flops(params, tokens)
     # A wrapped product is no larger than the words it was kept in, and far from the true one.
     large = np.isfinite(true) & (true >= 2.0**63) & (np.abs(flops) <= _WRAP)
     large &= np.abs(flops - true) > _WRAP / 4
@@ -71,7 +72,7 @@ def flops_against_6nd(table: RunTable) -> Findings:
     params, tokens, flops = (numbers(table, n) for n in ("params", "tokens", "flops"))
     if params is None or tokens is None or flops is None or table.has("params_active"):
         return
-    true = 6.0 * params * tokens
+    true = training_flops(params, tokens)
     usable = np.isfinite(true) & np.isfinite(flops) & (true > 0) & (flops > 0)
     ratio = np.divide(flops, true, out=np.ones_like(true), where=usable)
     off = usable & ((ratio > 3.0) | (ratio < 1.0 / 3.0))

@@ -28,6 +28,7 @@ from scalewise.runs.health.curves import (
 from scalewise.runs.health.finding import Finding, Findings
 from scalewise.runs.health.values import (
     bits_as_loss,
+    boundless_counts,
     impossible_values,
     lopsided_counts,
     perplexity_as_loss,
@@ -42,6 +43,7 @@ CHECKS: tuple[Callable[[RunTable], Findings], ...] = (
     perplexity_as_loss,
     bits_as_loss,
     scaled_counts,
+    boundless_counts,
     lopsided_counts,
     tokens_against_steps,
     overflowed_flops,

@@ -146,8 +146,12 @@ def unfinished_among_finals(table: RunTable) -> Findings:
                 f"{told(hot, table.text('run_id'))}.",
                 mend="Fit one kind: .where('is_annealed').",
             )  # fmt: skip
-    tokens = numbers(table, "tokens")
+    tokens, loss = numbers(table, "tokens"), numbers(table, "loss")
     trained = ~final if tokens is None else ~final & (tokens > 0)
+    if loss is not None:  # a row without a loss ends nothing, and is told elsewhere
+        trained &= np.isfinite(loss)
+    if trained.any():
+        trained &= ~table.overwritten()
     if final.any() and trained.any():
         yield Finding(
             severity="warning", name="unfinished checkpoints among finals", rows=rows_of(trained),

@@ -23,6 +23,7 @@ UNIFORM_GUESS = 12.5
 # The smallest language models worth the name have thousands of parameters.
 FEWEST_PARAMS = 1e3
 FEWEST_TOKENS = 1e5
+MOST = 1e18  # params or tokens: ten thousand times the most ever trained on
 # The lowest loss of a published BPE language model on general text is about 1.5 nats/token,
 # while bits per byte lie between 0.5 and 1.3.
 LOWEST_BPE_LOSS = 1.35
@@ -102,14 +103,16 @@ def perplexity_as_loss(table: RunTable) -> Findings:
     if not finite.any():
         return
     above = finite & (loss > ceiling)
-    bound = f"ln(vocab_size) + 1 = {float(np.nanmax(ceiling)):.3g}" if vocab is not None else (
-        f"{UNIFORM_GUESS}, a uniform guess over 256k tokens"
-    )  # fmt: skip
+    bound = (
+        f"{UNIFORM_GUESS} nats, a uniform guess over 256k tokens"
+        if vocab is None
+        else f"ln(vocab_size) + 1 = {float(np.nanmax(ceiling)):.3g} nats"
+    )
     if above.sum() > 0.5 * finite.sum():
         logs = np.log(loss[above])
         yield Finding(
             severity="error", name="perplexity as loss", rows=rows_of(above),
-            fact=f"{above.sum()} of {finite.sum()} losses exceed {bound} nats: "
+            fact=f"{above.sum()} of {finite.sum()} losses exceed {bound}: "
             f"{told(above, loss)}; their logarithms, {logs.min():.3g} to {logs.max():.3g}, "
             "would be plausible losses.",
             mend="If they are perplexities, read with mapping={'perplexity': ...}, which "
@@ -118,7 +121,7 @@ def perplexity_as_loss(table: RunTable) -> Findings:
     elif above.any():
         yield Finding(
             severity="error", name="loss above a uniform guess", rows=rows_of(above),
-            fact=f"A loss above {bound} nats is worse than guessing: {told(above, loss)}.",
+            fact=f"A loss above {bound}, is worse than guessing: {told(above, loss)}.",
             mend="These are diverged checkpoints or another unit; leave them out with "
             f".where('loss < {UNIFORM_GUESS}').",
         )  # fmt: skip
@@ -193,6 +196,19 @@ def scaled_counts(table: RunTable) -> Findings:
                 fact=f"tokens is a count, yet finished runs read {told(small, tokens)}; "
                 f"nothing is learnt from fewer than {FEWEST_TOKENS:g} tokens.",
                 mend="Multiply by 1e6 or 1e9, or write the unit into the cells: 300B, 2T.",
+            )  # fmt: skip
+
+
+def boundless_counts(table: RunTable) -> Findings:
+    """Counts beyond anything that was or will be trained."""
+    for name in (*SIZES, "tokens"):
+        values = numbers(table, name)
+        large = None if values is None else np.isfinite(values) & (values > MOST)
+        if values is not None and large is not None and large.any():
+            yield Finding(
+                severity="error", name=f"{name} beyond measure", rows=rows_of(large),
+                fact=f"{name} reads {told(large, values)}; nobody trains beyond {MOST:g}.",
+                mend=f"Correct the unit, or leave the rows out with .where('{name} < {MOST:g}').",
             )  # fmt: skip
 
 

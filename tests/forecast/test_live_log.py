@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+
+from scalewise.core.errors import RunDataError, UsageError
+from scalewise.forecast.live_log import on_schedule
+from scalewise.forecast.loss_curve import predict_curve
+from scalewise.forecast.on_track import OnTrack
+from scalewise.forecast.trajectory import Trajectory
+from scalewise.runs.read import read_runs
+from tests.forecast.trajectory_runs import fitted, log_text
+
+CONSTANT = ((2**18, 60_000.0),)
+GROWING = ((2**18, 20_000.0), (2**20, 40_000.0))
+
+
+def judged(
+    stages: Sequence[tuple[float, float]] = CONSTANT, size: float = 6e8, *, columns: Any = None,
+    **log: Any,
+) -> OnTrack:  # fmt: skip
+    frame = pl.read_csv(io.StringIO(log_text(stages=stages, **log)))
+    frame = frame.with_columns(**{k: pl.lit(v) for k, v in (columns or {}).items()})
+    return on_schedule(fitted(), read_runs(frame), size, stages)
+
+
+def test_a_run_on_the_law_stays_on_track() -> None:
+    found = judged()
+    assert not found.has_left
+    assert found.until == 60_000
+
+
+@pytest.mark.parametrize(("off", "side"), [(0.03, "above"), (-0.03, "below")])
+def test_a_run_off_the_law_leaves_for_good(off: float, side: str) -> None:
+    found = judged(off=off, from_step=6000)
+    assert found.has_left
+    assert found.side == side
+    assert found.left_at is not None
+    assert 6000 <= found.left_at < 7000
+
+
+def test_batches_to_come_count_in_the_projected_loss() -> None:
+    found = judged(GROWING, upto=15_000)
+    trajectory = Trajectory.from_fit(fitted())
+    curve = predict_curve(trajectory, 6e8, GROWING)
+    assert found.planned.value == pytest.approx(curve.loss[-1], rel=1e-9)
+    kept = predict_curve(trajectory, 6e8, CONSTANT)
+    assert found.planned.value < kept.loss[-1] - 0.05
+
+
+def test_a_run_within_its_second_stage_is_judged_by_both() -> None:
+    found = judged(GROWING, upto=50_000)
+    assert not found.has_left
+    curve = predict_curve(Trajectory.from_fit(fitted()), 6e8, GROWING)
+    assert found.planned.value == pytest.approx(curve.loss[-1], rel=1e-9)
+
+
+def test_rows_that_only_carry_the_schedule_are_not_told_as_left_out() -> None:
+    assert not any("without size" in note for note in judged(GROWING).left_out)
+    text = log_text(stages=GROWING)
+    lines = text.splitlines()
+    lines[9] = lines[9].split(",")[0] + ",NaN"
+    log = read_runs(pl.read_csv(io.StringIO("\n".join(lines))))
+    found = on_schedule(fitted(), log, 6e8, GROWING)
+    assert "1 rows without size, step, batch or loss" in found.left_out
+
+
+def test_a_log_of_another_size_is_refused() -> None:
+    with pytest.raises(UsageError, match="of a run of 7M params_nonembed, the forecast of 600M"):
+        judged(columns={"params_nonembed": 7e6})
+    assert not judged(columns={"params_nonembed": 6.02e8}).has_left
+
+
+@pytest.mark.parametrize("stages", [CONSTANT, GROWING])
+def test_a_log_of_another_batch_is_refused(stages: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(UsageError, match="a batch of 131k tokens, the forecast one of 262k"):
+        judged(stages, columns={"batch_tokens": 2**17})
+
+
+def test_a_log_beyond_the_planned_steps_is_refused() -> None:
+    log = read_runs(pl.read_csv(io.StringIO(log_text())))
+    with pytest.raises(UsageError, match="goes on to step 25k; the forecast ends at step 20k"):
+        on_schedule(fitted(), log, 6e8, [(2**18, 20_000.0)])
+
+
+@pytest.mark.parametrize("stages", [CONSTANT, GROWING])
+@pytest.mark.parametrize(
+    ("columns", "missing"), [({"step": [2000, 3000]}, "loss"), ({"loss": [3.0, 2.9]}, "step")]
+)
+def test_a_log_without_steps_or_losses_is_refused(
+    columns: dict[str, list[float]], missing: str, stages: tuple[tuple[float, float], ...]
+) -> None:
+    with pytest.raises(RunDataError, match=f"Loss curves need {missing}"):
+        on_schedule(fitted(), read_runs(columns), 6e8, stages)
+
+
+@pytest.mark.parametrize("stages", [CONSTANT, GROWING])
+def test_a_log_of_losses_that_are_not_numbers_is_refused(
+    stages: tuple[tuple[float, float], ...],
+) -> None:
+    log = read_runs({"step": [2000, 3000], "loss": [float("nan")] * 2})
+    with pytest.raises(RunDataError, match="rows is usable"):
+        on_schedule(fitted(), log, 6e8, stages)

@@ -78,7 +78,7 @@ def test_an_unknown_verb_is_a_usage_error_that_names_the_nearest() -> None:
         (["fit", "runs.csv", "--map", "params"], "which is not NAME=VALUE"),
         (["fit", "runs.csv", "--map", "params=N,params=M"], "names 'params' twice"),
         (["fit", "runs.csv", "--bound", "alpha=1"], "has no two ends"),
-        (["fit", "runs.csv", "--fix", "E=low"], "is not a number"),
+        (["fit", "runs.csv", "--fix", "E=low"], "neither a number nor the name"),
         (["predict", "fit.json", "--params", "7X"], "--params='7X' is not a number."),
         (["predict", "fit.json", "--tokens", "-2T"], "--tokens='-2T' is negative."),
         (["backtest", "runs.csv", "--laws", ","], "--laws names nothing."),

@@ -29,9 +29,9 @@ SIZES = (1e6, 2e6, 4e6, 8e6, 1.6e7, 3.2e7, 6e7)
 SCANNED = 8e6
 BATCHES = tuple(2.0 ** np.arange(15, 24))
 BATCH = 2.0**19
-STEPS = (1e3, 2.5e5)  # with them the spreads of the specification come out
-# What the specification found in 20 repetitions, whose own error is a sixth of each: by noise per
-# point and per run, standard deviations.
+STEPS = (1e3, 2.5e5)  # with them the spreads of the reference come out
+# An independent Monte Carlo of 20 repetitions found these standard deviations, each to a sixth, by
+# noise per point and per run.
 EXPECTED = {
     (0.002, 0.001): (3.6e-4, 0.08, 3.4e-3, 0.004, 0.0020, 0.0031, 0.0023, 0.09, 0.045),
     (0.005, 0.002): (8.8e-4, 0.22, 5.9e-3, 0.007, 0.0048, 0.0075, 0.0056, 0.19, 0.09),
@@ -64,7 +64,7 @@ def curves(
 
 
 def answers(path: Trajectory) -> Array:
-    """The quantities of the specification's table, those of scale in logs."""
+    """The quantities of the reference, those of scale in logs."""
     return np.array(
         [
             path.alpha_N,
@@ -98,7 +98,7 @@ def accuracy(repetitions: int) -> None:
         off, sd = found.mean(axis=0) - answers(TRUTH), found.std(axis=0, ddof=1)
         print(f"\nnoise {point:.1%} per point, {run:.1%} per run, {repetitions} repetitions")
         for name, value, mean, other in zip(NAMES, sd, off, expected, strict=True):
-            print(f"  {name:24} sd {value:.2e}, specification {other:.2e}, bias {mean:+.1e}")
+            print(f"  {name:24} sd {value:.2e}, reference {other:.2e}, bias {mean:+.1e}")
 
 
 def coverage(repetitions: int) -> None:

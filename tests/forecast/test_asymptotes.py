@@ -20,7 +20,7 @@ def size_law(found: tuple[Asymptote, ...], height: str) -> tuple[float, float]:
 
 
 def test_floors_have_none_of_the_bias_that_last_losses_have() -> None:
-    """Specification, sec. 2.5: runs of 100,000 updates put the floor of 1.5B 5.7 % too high."""
+    """Last losses after 100,000 updates put the floor of 1.5B 5.7 % too high."""
     table = curves(steps=(1e3, 1e5))
     found = asymptotes(fit("trajectory", table, rows="all", bootstrap=0))
     assert [a.params_nonembed for a in found] == sorted(SIZES)

@@ -5,7 +5,7 @@ left the band for good when its latest points all lie outside on one side, at le
 over at least a fifth more steps than the first. How often a run that obeys the law would do that is
 simulated for the very steps of the log, with constants drawn from the fit's resamples and noise
 like that of the fitted runs, and told as ``false_alarm``: 0 to 3 % at a level of 0.9 in simulated
-experiments, most where noise is shared along a curve, and at most 1 - level.
+experiments, most where noise is shared along a curve, and about 1 - level at most.
 
 The forecast of the end is updated by what was seen: constants and the run's own departure are
 jointly normal in log loss, and a departure is kept to exp(-x) over x in log step.

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Resampling = Literal["refit", "asymptotic"]
 
 FEW_RUNS = 40
+_MOST_LEVERAGE = 0.78  # of a run in its own fit that is undone: beyond, one run is the fit
 _WEBB = np.sqrt(np.array([0.5, 1.0, 1.5]))
 _ENOUGH = 1e-8  # a resample need not be solved more finely than it is drawn
 _CHUNK = 100_000  # numbers per array: bounds memory, and stays in a core's cache
@@ -52,7 +53,7 @@ def refitted(
     runs = len(np.unique(cluster))
     wild = runs < FEW_RUNS
     fitted = observed + space.residuals(q[None], observed[None])[0][0]
-    noise = _smooth_noise(space, q, observed, weights) if wild else np.zeros(len(observed))
+    noise = _smooth_noise(space, q, observed, weights, cluster) if wild else np.zeros(len(observed))
     step = max(1, _CHUNK // (len(observed) * max(len(q), 1)))
     parts, failed = [], 0
     for begin in range(0, count, step):
@@ -78,7 +79,7 @@ def _redrawn(space: Space, penalty: Penalty, count: int, rng: np.random.Generato
     return replace(space, penalty=replace(penalty, mean=penalty.mean + penalty.sd * chance))
 
 
-def _smooth_noise(space: Space, q: Array, observed: Array, weights: Array) -> Array:
+def _smooth_noise(space: Space, q: Array, observed: Array, weights: Array, cluster: Array) -> Array:
     """Residuals to flip, from a least-squares-like fit beside the optimum, for their leverage.
 
     A small delta makes the fit pass exactly through as many points as there are constants, and a
@@ -90,7 +91,30 @@ def _smooth_noise(space: Space, q: Array, observed: Array, weights: Array) -> Ar
         smooth = minimise(space, q[None], observed, weights, delta=delta, tolerance=_ENOUGH).q
         q = smooth[0]
     residuals, jacobian = space.residuals(q[None], observed[None])
-    return -residuals[0] / np.sqrt(1.0 - leverage(jacobian[0], weights))
+    return -_deleted(residuals[0], jacobian[0], weights, cluster)
+
+
+def _deleted(residuals: Array, jacobian: Array, weights: Array, cluster: Array) -> Array:
+    """Residuals as they would be had each run been left out of the fit (CR3).
+
+    A run draws the fit towards itself by its leverage: its residuals r_g shrink to
+    (I - H_gg) r_g, which is undone here run by run (Bell & McCaffrey 2002), as far as the data
+    can support it.
+    """
+    root = np.sqrt(weights)
+    basis, size, _ = np.linalg.svd((jacobian * root).T, full_matrices=False)
+    basis = basis[:, size > 1e-9 * max(size[0], 1e-300)]
+    order = np.argsort(cluster, kind="stable")
+    ends = np.flatnonzero(np.diff(cluster[order])) + 1
+    out = residuals.copy()
+    for run in np.split(order, ends):
+        values, vectors = np.linalg.eigh(basis[run].T @ basis[run])
+        share = np.clip(values, 0.0, _MOST_LEVERAGE)
+        # (I - U U')**-1 = I + U (I - U'U)**-1 U', in the eigenvectors of U'U.
+        pulled = vectors.T @ (basis[run].T @ (root[run] * residuals[run]))
+        undone = basis[run] @ (vectors @ (pulled / (1.0 - share)))
+        out[run] += np.where(root[run] > 0, undone / np.maximum(root[run], 1e-300), 0.0)
+    return out
 
 
 def robust_scale(residuals: Array, free: int) -> float:

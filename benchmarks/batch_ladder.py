@@ -49,7 +49,7 @@ SCAN = {  # batch_tokens -> tokens; the largest batches need more to come to the
 }
 SIZES_BATCH, SIZES_TOKENS = 1024, 8_000_000
 SIZES = (16, 20, 24, 32, 40, 64)
-SECOND_SEED = ((48, 1024), (24, 1024))
+SECOND_SEED = tuple((width, 1024) for width in (48, 24, 32, 40, 16, 20))
 SECOND_SCAN_WIDTH, SECOND_SCAN = 24, (256, 4096)
 HELD_OUT_WIDTH, HELD_OUT_BATCH, HELD_OUT_TOKENS = 192, 1536, 6_000_000
 BRANCH_TOKENS, BRANCH_AT = 524_288, (500_000, 2_000_000)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scalewise.core.errors import UnfitDataError
-from scalewise.forecast.holdout import forecast_held_out, seed_noise
+from scalewise.forecast.holdout import forecast_held_out
+from scalewise.forecast.repeats import seed_noise
 from scalewise.runs.read import read_runs
 from tests.forecast.ladders import ladder
 

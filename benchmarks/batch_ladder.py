@@ -9,7 +9,7 @@
 
 Every part may be stopped and repeated, and needs `tune` before it. FOLDER/fit holds the runs to
 fit on and FOLDER/held_out the others, so that a forecast can be written before anybody has seen
-what it forecasts. About 50 minutes of CPU time.
+what it forecasts. About 70 minutes of CPU time.
 """
 
 from __future__ import annotations

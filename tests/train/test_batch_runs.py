@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import log, sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,11 @@ def test_impossible_runs_are_refused(change: dict[str, object], message: str) ->
 
 def test_unused_new_fields_leave_the_folders_of_earlier_releases_alone() -> None:
     assert small_spec().fingerprint == small_spec(averaging=0.0, batch_stages=()).fingerprint
-    changed = [{"averaging": 0.1}, {"noise_every": 5}, {"batch_stages": ((64, 20),)}]
+    changed: list[dict[str, Any]] = [
+        {"averaging": 0.1},
+        {"noise_every": 5},
+        {"batch_stages": ((64, 20),)},
+    ]
     prints = {small_spec(**change).fingerprint for change in changed}
     assert len(prints | {small_spec().fingerprint}) == 4
 

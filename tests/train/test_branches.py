@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf, sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path: Path, tokens: Tokenized
 )
 def test_branches_that_mean_nothing_are_refused(
     changes: dict[str, object],
-    settings: dict[str, tuple[int, ...]],
+    settings: dict[str, Any],
     message: str,
     tmp_path: Path,
     tokens: TokenizedCorpus,

@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent
 
 
 def batch_runs() -> RunTable:
-    """The curves to fit on: seven sizes at one batch size, six of them with two seeds, and two at other batches too."""
+    """The curves to fit on: seven sizes at one batch size (six twice), two at others too."""
     return replace(read_runs(_FOLDER / "batch_ladder.csv"), source="the embedded batch ladder")
 
 

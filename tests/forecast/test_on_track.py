@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from scalewise.fit.result import FitResult
 from scalewise.fit.search import QUICK
 from scalewise.fit.storage import read_fit
 from scalewise.forecast.on_track import OnTrack, on_track
+from scalewise.runs.read import read_runs
+from scalewise.runs.write import write_runs
 from tests.forecast.simulated_curves import TRUTH, curves
 
 SIZE, BATCH, END = 1e9, 2.0**20, 2.5e5
@@ -48,6 +51,14 @@ def test_a_run_of_the_law_stays_on_track_and_its_end_is_forecast(fitted: FitResu
     assert found.projected.low < truth < found.projected.high
     assert found.projected.extrapolation["params_nonembed"] == pytest.approx(SIZE / 6e7)
     assert found.false_alarm <= 0.05
+
+
+def test_a_log_without_run_id_is_one_run_also_after_it_was_written_as_a_table(
+    fitted: FitResult, tmp_path: Path
+) -> None:
+    write_runs(read_runs(live()), tmp_path / "log.csv")
+    again = judged(fitted, str(tmp_path / "log.csv"))
+    assert again.projected.loss == pytest.approx(judged(fitted, live()).projected.loss)
 
 
 def test_the_band_is_that_of_the_fit_for_a_new_run(fitted: FitResult) -> None:

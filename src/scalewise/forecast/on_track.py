@@ -256,7 +256,9 @@ def _one_run(log: object, params_nonembed: float | None, batch_tokens: float | N
     from scalewise.runs.read import read_runs
 
     table = read_runs(log)
-    if "run_id" not in table.mapping:  # else every row would count as a run
+    ids = table.frame["run_id"]
+    # Rows of a log without run_id are named one by one, also by `write_runs`.
+    if "run_id" not in table.mapping or ids.str.contains(r"^row-\d+$").all():
         table = replace(table, frame=table.frame.with_columns(pl.lit("log").alias("run_id")))
     for name, given in (("params_nonembed", params_nonembed), ("batch_tokens", batch_tokens)):
         if given is None:

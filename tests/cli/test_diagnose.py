@@ -55,3 +55,16 @@ def test_a_law_that_cannot_split_a_budget_says_so(tmp_path: Path) -> None:
     result = run("diagnose", path, "--law", "power", "--flops", "1e23", *FEW)
     assert result.exit_code == 2
     assert "no trade-off between size and tokens" in result.stderr
+
+
+def test_published_constants_are_tested_against_the_runs(tmp_path: Path) -> None:
+    # The runs were made by besiroglu2024; those of hoffmann2022 lie far off.
+    words = ("diagnose", runs_file(tmp_path), "--flops", "1e23", *FEW)
+    data = answer(*words, "--against", "besiroglu2024,hoffmann2022")["data"]["against"]
+    assert data["besiroglu2024"]["likelihood_ratio_p"] > 0.05
+    assert data["hoffmann2022"]["likelihood_ratio_p"] < 1e-6
+    told = " ".join(run(*words, "--against", "hoffmann2022").stdout.split())
+    assert "The runs refuse hoffmann2022" in told
+    misspelt = run(*words, "--against", "hofmann2022")
+    assert misspelt.exit_code != 0
+    assert "hoffmann2022" in misspelt.stderr

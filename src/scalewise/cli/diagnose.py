@@ -15,6 +15,7 @@ from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from scalewise.fit.likelihood import Compatibility
     from scalewise.fit.priors import Prior
     from scalewise.plan.diagnosis import Diagnosis
 
@@ -32,6 +33,7 @@ def diagnose(
     params: float | None,
     tokens: float | None,
     flops: float | None,
+    against: tuple[str, ...] | None,
     **settings: Any,
 ) -> Answer:
     """Ask of a fit to RUNS what its answer depends on.
@@ -40,6 +42,7 @@ def diagnose(
     (--flops). Told are: what scatters (seeds, evaluation, the law itself), how far each constant
     and the loss at the target can be moved, what each size and each run does to the answer, and
     what other choices of outlier rule, objective, delta, counting and law would have made of it.
+    With --against also whether published constants could have made these runs.
 
     Exits with 4 if the runs do not determine the law.
     """
@@ -48,7 +51,11 @@ def diagnose(
             "The answer that is in question is not given.",
             hint="Write --params 7B --tokens 2T for a loss, or --flops 1e24 for the best split.",
         )
+    from scalewise.fit.likelihood import compatible
+    from scalewise.fit.storage import read_fit
     from scalewise.plan.diagnosis import diagnose as look_into
+
+    stated = {name: read_fit(name) for name in against or ()}  # a misspelt one is told at once
 
     table = runs_from(runs, mapping, where)
     findings = tell_health(table, force=force, excused=("fewer than three sizes",))
@@ -64,18 +71,31 @@ def diagnose(
         **settings,
     )
 
+    compared = {name: compatible(found.result, other) for name, other in stated.items()}
+
     def cards() -> Iterable[Any]:
+        from scalewise.report.cards.compatibility import compatibility_card
         from scalewise.report.cards.diagnosis import diagnosis_cards
 
-        return diagnosis_cards(found)
+        more = [compatibility_card(compared)] if compared else []
+        return [*diagnosis_cards(found), *more]
 
     return Answer(
-        data=diagnosis_data(found),
+        data=diagnosis_data(found) | {"against": compatibility_data(compared)},
         cards=cards,
         warnings=(*findings, *found.result.warnings, *found.noise.warnings),
         seed=found.result.seed,
         data_sha256=found.result.sha256,
     )
+
+
+def compatibility_data(compared: Mapping[str, Compatibility]) -> dict[str, Any]:
+    """Published constants against the fit, by name."""
+    names = ("distance", "distance_p", "likelihood_ratio", "likelihood_ratio_p", "degrees")
+    return {
+        key: {name: getattr(one, name) for name in names} | {"mean_residual": one.mean_residual}
+        for key, one in compared.items()
+    }
 
 
 def diagnosis_data(found: Diagnosis) -> dict[str, Any]:
@@ -128,6 +148,7 @@ command = verb(
         options.fixed(),
         options.priors(),
         options.bounds(),
+        options.names("--against", "Published constants to test: besiroglu2024,hoffmann2022."),
         options.level(),
         options.count("--bootstrap", "Resamples for the intervals.", default="300"),
         options.seed(),
@@ -136,5 +157,6 @@ command = verb(
     examples=(
         "diagnose runs.csv --flops 1e24",
         "diagnose runs.csv --law overtraining --params 7B --tokens 2T",
+        "diagnose runs.csv --flops 1e24 --against besiroglu2024,hoffmann2022",
     ),
 )  # fmt: skip

@@ -27,6 +27,7 @@ from scalewise.report.formats import counted, factor, listed, number
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Row = tuple[str, str, Interval, Format]  # name, unit, value with its interval, how it is written
 
 RULE_OF_THUMB = 20.0  # tokens per param: what is quoted of Hoffmann et al. 2022
 _ROWS = 12
@@ -191,6 +192,21 @@ def _ratio_panel(frontier: Frontier) -> Panel:
         ),
         height="tall",
     )  # fmt: skip
+
+
+def quantity_table(rows: list[Row], level: str) -> Table:
+    """Quantities with their intervals, each written in its own format."""
+    return Table(
+        (
+            Column("quantity"),
+            Column("unit"),
+            Column("value", format="number"),
+            Column(f"{level} low", format="number"),
+            Column(f"{level} high", format="number"),
+        ),
+        tuple((name, unit, interval.value, *edges(interval)) for name, unit, interval, _ in rows),
+        tuple(form for *_, form in rows),
+    )
 
 
 def edges(interval: Interval) -> tuple[float | None, float | None]:

@@ -19,12 +19,11 @@ from scalewise.report.card import (
     Column,
     Fact,
     FigureSpec,
-    Format,
     Panel,
     Series,
     Table,
 )
-from scalewise.report.cards.allocation import edges, told
+from scalewise.report.cards.allocation import Row, quantity_table, told
 from scalewise.report.cards.doubts import (
     farthest,
     published_reach,
@@ -33,8 +32,6 @@ from scalewise.report.cards.doubts import (
 )
 from scalewise.report.cards.shades import floats
 from scalewise.report.formats import factor, number, percent
-
-Row = tuple[str, str, Interval, Format]
 
 
 def overfit_card(found: Overfit) -> Card:
@@ -75,7 +72,7 @@ def overfit_card(found: Overfit) -> Card:
             Fact("reach", reached),
             Fact("excess", "relative to the loss of the same size on unlimited data"),
         ),
-        table=_table(rows, level),
+        table=quantity_table(rows, level),
         caveats=(*found.warnings, *reach_caveats(reach, column)),
     )
 
@@ -108,7 +105,7 @@ def efficient_card(run: EfficientRun, trajectory: Trajectory) -> Card:
             Fact("at that batch", "2 steps_min, 2 tokens_min and 2 C_min"),
             Fact("rests on", run.source),
         ),
-        table=_table(rows, level),
+        table=quantity_table(rows, level),
         figure=_size_figure(trajectory),
         caveats=(
             *run.warnings,
@@ -180,20 +177,6 @@ def _size_figure(trajectory: Trajectory) -> FigureSpec:
                 lines,
             ),
         ),
-    )
-
-
-def _table(rows: list[Row], level: str) -> Table:
-    return Table(
-        (
-            Column("quantity"),
-            Column("unit"),
-            Column("value", format="number"),
-            Column(f"{level} low", format="number"),
-            Column(f"{level} high", format="number"),
-        ),
-        tuple((name, unit, interval.value, *edges(interval)) for name, unit, interval, _ in rows),
-        tuple(form for *_, form in rows),
     )
 
 

@@ -16,16 +16,13 @@ from scalewise.report.card import (
     Column,
     Fact,
     FigureSpec,
-    Format,
     Panel,
     Series,
     Table,
 )
-from scalewise.report.cards.allocation import edges, told
+from scalewise.report.cards.allocation import Row, edges, quantity_table, told
 from scalewise.report.cards.doubts import reach_told
 from scalewise.report.formats import factor, number, percent
-
-Row = tuple[str, str, Interval, Format]
 
 _OCTAVE = 4  # batches of the frontier to one row of its table
 _TERMS = (
@@ -78,7 +75,7 @@ def steps_card(found: BatchTradeoff, *, runs: int = 0, spread: float = 1.0) -> C
                 "that of one more step at the loss: what noise scales and branched runs measure",
             ),
         ),
-        table=_table(rows, level),
+        table=quantity_table(rows, level),
         caveats=found.warnings,
     )
 
@@ -165,7 +162,7 @@ def cheapest_card(found: CheapestBatch, fleet: Fleet, *, level: float) -> Card:
             f"{told(point.days, _days)}, {unit} {told(point.cost, format_count)}."
         ),
         facts=(Fact("accelerators", fleet_told(fleet)),),
-        table=_table(rows, f"{level:.0%}"),
+        table=quantity_table(rows, f"{level:.0%}"),
         caveats=_cheapest_caveats(found, level),
     )
 
@@ -213,7 +210,7 @@ def unreachable_card(found: Unreachable, *, runs: int = 0) -> Card:
             else Fact("interval", "none known"),
             Fact("rests on", found.source),
         ),
-        table=_table([("floor of the size", "nats/token", found.floor, "loss")], level),
+        table=quantity_table([("floor of the size", "nats/token", found.floor, "loss")], level),
         caveats=found.warnings,
     )
 
@@ -250,20 +247,6 @@ def _point_rows(name: str, point: BatchPoint, fleet: Fleet | None) -> list[Row]:
         rows.append((f"{name}: days", "days", point.days, "number"))
         rows.append((f"{name}: {_unit(fleet)}", _unit(fleet), point.cost, "count"))
     return rows
-
-
-def _table(rows: list[Row], level: str) -> Table:
-    return Table(
-        (
-            Column("quantity"),
-            Column("unit"),
-            Column("value", format="number"),
-            Column(f"{level} low", format="number"),
-            Column(f"{level} high", format="number"),
-        ),
-        tuple((name, unit, interval.value, *edges(interval)) for name, unit, interval, _ in rows),
-        tuple(form for *_, form in rows),
-    )
 
 
 def _frontier_row(point: BatchPoint, *, timed: bool) -> tuple[Cell, ...]:

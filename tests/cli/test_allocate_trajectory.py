@@ -19,3 +19,9 @@ def test_unique_tokens_mean_nothing_to_a_trajectory() -> None:
     done = run("allocate", "kaplan2020-trajectory", "--flops", "1e20", "--tokens-unique", "1B")
     assert done.exit_code == 2
     assert "knows no repeated data" in done.stderr
+
+
+def test_what_the_machines_cost_is_told_here_too() -> None:
+    machines = ("--gpus", "8", "--gpu", "h100", "--mfu", "0.4", "--days", "2", "--price", "2")
+    done = run("allocate", "kaplan2020-trajectory", *machines)
+    assert "768.00 for 384 GPU-hours" in done.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult
-from scalewise.fit.uncertainty import FEW_RUNS, Resampling
+from scalewise.fit.uncertainty import FEW_RUNS, Resampling, _deleted
 from scalewise.laws.catalogue import LAWS
 from tests.fit.simulated_runs import CHINCHILLA, TRUTH, Array, simulated
 
@@ -156,3 +156,21 @@ def test_without_resamples_there_are_no_intervals() -> None:
     result = fit("chinchilla", simulated(), bootstrap=0)
     assert result.intervals() == {}
     assert result.resampling == "none"
+
+
+def test_residuals_to_resample_are_those_of_each_run_left_out_of_the_fit() -> None:
+    """For a linear law the leverage correction is exactly the refit without the run."""
+    rng = np.random.default_rng(1)
+    cluster = np.repeat(np.arange(12), 3)
+    columns = np.stack([np.ones(36), rng.standard_normal(36)])
+    weights = rng.uniform(0.5, 2.0, 36)
+    y = columns.T @ [2.0, 0.5] + rng.standard_normal(36)
+
+    def fitted(used: Array) -> Array:
+        w = weights * used
+        return columns.T @ np.linalg.solve((columns * w) @ columns.T, columns @ (w * y))
+
+    deleted = _deleted(y - fitted(np.ones(36)), columns, weights, cluster)
+    for run in range(12):
+        own = cluster == run
+        np.testing.assert_allclose(deleted[own], (y - fitted(~own))[own], rtol=1e-9)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
     from scalewise.plan.allocate import Allocation, Frontier
     from scalewise.plan.data_constrained import DataConstrained
+    from scalewise.report.card import Fact
 
 
 def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: Any) -> Answer:
@@ -50,7 +51,7 @@ def allocate(*, fit: str, level: float, tokens_unique: float | None, **given: An
         return serving.serve(fit_from(fit), question, level=level)
     spent = budget_from(**given)
     result = fit_from(fit)
-    if result.law.implicit:
+    if {"step", "batch_tokens"} <= set(result.law.columns):
         return _efficient(result, spent, tokens_unique, level)
     return _split(result, spent, tokens_unique, level)
 
@@ -72,11 +73,10 @@ def _efficient(
     run = efficient_run(trajectory, spent.flops, level=level)
 
     def cards() -> list[Any]:
-        from scalewise.report.card import Fact
         from scalewise.report.cards.kaplan import efficient_card
 
         card = efficient_card(run, trajectory)
-        return [replace(card, facts=(Fact("budget", spent.told), *card.facts))]
+        return [replace(card, facts=(*_facts(spent), *card.facts))]
 
     return Answer(
         data=efficient_data(run) | {"gpu_hours": spent.gpu_hours, "cost": spent.cost},
@@ -117,19 +117,25 @@ def _split(result: FitResult, spent: Budget, tokens_unique: float | None, level:
 def _cards(
     allocation: Allocation, curve: Frontier, spent: Budget, repeated: DataConstrained | None
 ) -> list[Any]:
-    from scalewise.report.card import Fact
     from scalewise.report.cards.allocation import allocation_card, curve_card
     from scalewise.report.cards.data_constrained import data_constrained_card
 
     card = allocation_card(allocation) if repeated is None else data_constrained_card(repeated)
+    unique = None if repeated is None else repeated.tokens_unique
+    return [
+        replace(card, facts=(*_facts(spent), *card.facts)),
+        curve_card(curve, tokens_unique=unique),
+    ]
+
+
+def _facts(spent: Budget) -> list[Fact]:
+    """The budget, and what it costs where that is known."""
+    from scalewise.report.card import Fact
+
     facts = [Fact("budget", spent.told)]
     if spent.cost is not None:
         facts.append(Fact("cost", f"{spent.cost:,.2f} for {spent.gpu_hours:,.0f} GPU-hours"))
-    unique = None if repeated is None else repeated.tokens_unique
-    return [
-        replace(card, facts=(*facts, *card.facts)),
-        curve_card(curve, tokens_unique=unique),
-    ]
+    return facts
 
 
 command = verb(

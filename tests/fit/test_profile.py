@@ -157,3 +157,12 @@ def test_what_cannot_be_profiled_is_refused_with_the_mend() -> None:
         profile(read_fit("besiroglu2024"), "alpha")
     with pytest.raises(UsageError, match="More than one place"):
         profile(fitted(), params=[1e9, 2e9], tokens=1e10)
+
+
+@pytest.mark.parametrize(("seed", "name"), [(3, "beta"), (4, "alpha")])
+def test_a_valley_found_only_far_out_counts_all_the_way_back(seed: int, name: str) -> None:
+    runs = simulated(sizes=4, budgets=3, noise=0.1, seed=seed)
+    found = profile(fit("chinchilla", runs, bootstrap=0), name)
+    for value, objective in zip(found.values, found.objective, strict=True):
+        held = fit("chinchilla", runs, fixed={name: float(value)}, bootstrap=0)
+        assert objective <= held.objective_value * (1 + 1e-3)

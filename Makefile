@@ -1,5 +1,6 @@
 # make demo    the whole walk on the embedded example, in the terminal and as one HTML page
 # make test    every test, in an environment of its own
+# make formats the log readers against files that the real tools write, which it installs
 # make check   what a change must pass: format, lint, types, import contracts, tests
 # make docs    the documentation, into docs/_build/html
 # make clean   remove what the targets above made
@@ -17,7 +18,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs refresh clean
+.PHONY: help demo test formats check docs refresh clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,6 +28,9 @@ demo: $(STAMPS)/base
 
 test: $(STAMPS)/dev
 	$(TEST) -n $(WORKERS) --dist loadfile
+
+formats: $(STAMPS)/formats
+	SCALEWISE_FORMATS=1 $(TEST) tests/sources/formats
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
@@ -66,6 +70,10 @@ $(STAMPS)/dev: pyproject.toml | $(STAMPS)/venv
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) torch==2.13.0 || $(PIP) torch
 	$(PIP) --editable '.[train,ray,dev]'
 	@touch $@ $(STAMPS)/base
+
+$(STAMPS)/formats: pyproject.toml $(STAMPS)/dev
+	$(PIP) --editable '.[formats]'
+	@touch $@
 
 $(STAMPS)/docs: pyproject.toml | $(STAMPS)/venv
 	$(PIP) --editable '.[docs]'

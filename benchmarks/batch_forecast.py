@@ -1,9 +1,11 @@
 """Forecast the held-out run of the embedded batch experiment, then compare.
 
-    python benchmarks/batch_forecast.py [--out forecast.json]
+    python benchmarks/batch_forecast.py [--out forecast.json] [--oracle]
 
 The forecast of the whole curve of a model nine times larger than the largest fitted one, at a batch
-size that no fitted run has, is written before the measured curve is read.
+size that no fitted run has, is written before the measured curve is read. With --oracle follows
+what the form of the law could reach at best (see batch_oracle.py), which uses the measured curve
+and so is no forecast.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from batch_oracle import oracle
 
 import scalewise
 from scalewise.core.records import atomic_write, to_json
@@ -26,6 +29,7 @@ PARAMS_NONEMBED, BATCH_TOKENS, STEPS, WARMUP = 885_696.0, 1536.0, 3906, 40
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("forecast.json"))
+    parser.add_argument("--oracle", action="store_true", help="also what could be had at best")
     options = parser.parse_args()
     step = np.unique(np.geomspace(2 * WARMUP, STEPS, 200).round())
     place = {"params_nonembed": PARAMS_NONEMBED, "batch_tokens": BATCH_TOKENS}
@@ -60,6 +64,8 @@ def main() -> None:
             f"  {name:18} median |error| {np.median(np.abs(error)):.2%}, end {error[-1]:+.2%}, "
             f"inside the 90% band {inside:.0%}, band {np.median((high - low) / loss):.1%} wide"
         )
+    if options.oracle:
+        oracle(chosen)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_rooms_do_not_hide_the_functions_that_share_their_names() -> None:
         "from scalewise.fit.storage import read_fit\n"
         "print(sw.fit is before, sw.fit.__module__)"
     )
-    assert fresh(code).split("\n") == ["True", "True scalewise.forecast.choose"]
+    assert fresh(code).split("\n") == ["True", "True scalewise.forecast.fitting"]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from scalewise.fit.result import FitResult, FitStatus
     from scalewise.fit.storage import read_fit, write_fit
     from scalewise.forecast.backtest import Backtest
-    from scalewise.forecast.choose import backtest, fit
+    from scalewise.forecast.borrowed import predict_from_one
+    from scalewise.forecast.choose import backtest
     from scalewise.forecast.contours import batch_contours
     from scalewise.forecast.downstream import fit_tasks, predict_error
     from scalewise.forecast.estimate import fit_trajectory
+    from scalewise.forecast.fitting import fit
     from scalewise.forecast.holdout import forecast_held_out
     from scalewise.forecast.on_track import on_track
     from scalewise.forecast.trajectory import Trajectory
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from scalewise.runs.spec import RunSpec
     from scalewise.runs.table import RunTable
     from scalewise.runs.write import write_runs
+    from scalewise.sources.public.catalogue import public_runs
 
 __version__ = "0.1.0"
 
@@ -70,7 +73,7 @@ _HOME = {
     "check_health": "runs.health",
     "conventions": "plan.conventions",
     "example_runs": "runs.example",
-    "fit": "forecast.choose",
+    "fit": "forecast.fitting",
     "fit_many": "fit.engine",
     "fit_tasks": "forecast.downstream",
     "fit_trajectory": "forecast.estimate",
@@ -82,7 +85,9 @@ _HOME = {
     "on_track": "forecast.on_track",
     "overfit": "plan.overfitting",
     "predict_error": "forecast.downstream",
+    "predict_from_one": "forecast.borrowed",
     "profile": "fit.profile",
+    "public_runs": "sources.public.catalogue",
     "read_fit": "fit.storage",
     "read_runs": "runs.read",
     "sensitivity": "plan.sensitivity",
@@ -123,7 +128,9 @@ __all__ = [
     "on_track",
     "overfit",
     "predict_error",
+    "predict_from_one",
     "profile",
+    "public_runs",
     "read_fit",
     "read_runs",
     "sensitivity",

@@ -86,9 +86,9 @@ def test_live_shows_its_forecast_before_it_trains_what_it_forecasts(
 
     def trained(
         specs: Sequence[RunSpec], folder: Path, *, workers: int
-    ) -> tuple[RunTable, tuple[()]]:
+    ) -> tuple[RunTable, tuple[()], tuple[()]]:
         story.append(f"train up to {max(spec.shape.d_model for spec in specs)}")
-        return read_runs(_as_if_trained(specs)), ()
+        return read_runs(_as_if_trained(specs)), (), ()
 
     def told(cards: Sequence[Card], **_: object) -> None:
         story.append("forecast")

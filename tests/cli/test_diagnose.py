@@ -7,10 +7,11 @@ from tests.cli.program import answer, run, runs_file
 FEW = ("--bootstrap", 30)
 
 
-def test_the_four_cards_are_printed(tmp_path: Path) -> None:
+def test_every_card_is_printed_and_what_limits_the_answer_opens(tmp_path: Path) -> None:
     result = run("diagnose", runs_file(tmp_path), "--flops", "1e23", *FEW)
     assert result.exit_code == 0, result.stderr
-    for title in ("Noise", "Profiles", "Influence", "Sensitivity"):
+    assert result.stdout.startswith("What limits this forecast\n===")
+    for title in ("What one more run would do", "Noise", "Profiles", "Influence", "Sensitivity"):
         assert f"{title}\n===" in result.stdout
     assert "matters most" in result.stdout
 
@@ -42,6 +43,10 @@ def test_runs_that_do_not_determine_the_law_exit_with_4(tmp_path: Path) -> None:
     result = run("diagnose", path, "--flops", "1e23", "--force", *FEW)
     assert result.exit_code == 4
     assert "do not determine every constant" in result.stderr
+    assert "few sizes" in result.stdout  # what keeps them from it is told all the same
+    whole = answer("diagnose", path, "--flops", "1e23", "--force", *FEW)
+    assert not whole["ok"]
+    assert whole["data"]["advice"]["limits"][0]["name"] == "undetermined law"
 
 
 def test_a_combination_of_laws_is_not_looked_into(tmp_path: Path) -> None:
@@ -68,3 +73,25 @@ def test_published_constants_are_tested_against_the_runs(tmp_path: Path) -> None
     misspelt = run(*words, "--against", "hofmann2022")
     assert misspelt.exit_code != 0
     assert "hoffmann2022" in misspelt.stderr
+
+
+def test_the_advice_is_in_the_json_twin_with_its_numbers(tmp_path: Path) -> None:
+    words = ("diagnose", runs_file(tmp_path), "--params", "7B", "--tokens", "140B", *FEW)
+    data = answer(*words)["data"]
+    advice = data["advice"]
+    assert advice["half_width"] > 0
+    for one in (*advice["limits"], *advice["within_rule"]):
+        assert {"name", "value", "unit", "fact", "effect", "told", "mend", "rule"} <= set(one)
+    assert {one["kind"] for one in advice["one_more_run"]}
+    assert [item["number"] for item in data["checklist"]] == list(range(1, 10))
+
+
+def test_the_checklist_is_written_as_markdown(tmp_path: Path) -> None:
+    words = ("diagnose", runs_file(tmp_path), "--flops", "1e23", *FEW, "--checklist")
+    out = tmp_path / "checklist.md"
+    result = run(*words, out)
+    assert f"Wrote {out}." in result.stderr
+    assert "1. **form and variables**: loss = E" in out.read_text()
+    printed = run(*words, "-")
+    assert printed.stdout == out.read_text()
+    assert "Noise\n===" in printed.stderr

@@ -86,3 +86,20 @@ def test_what_is_not_there_is_said_in_the_words_of_what_it_would_be(
     out = tmp_path / "page.html"
     assert run("report", tmp_path / name, "--out", out).exit_code == code
     assert not out.exists()
+
+
+def test_every_report_says_what_limits_the_forecast_and_what_a_fit_must_state(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "page.html"
+    for source in (fit_file(tmp_path), runs_file(tmp_path)):
+        titles = answer("report", source, "--out", out)["data"]["cards"]
+        assert "What limits this forecast" in titles
+        assert titles[-1] == "Checklist"
+        assert "Copy as Markdown" in out.read_text()
+
+
+def test_a_fit_file_keeps_what_its_table_said_for_the_checklist(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    answer("report", fit_file(tmp_path), "--out", out)
+    assert "Read: 20 rows of 20 runs" in out.read_text()

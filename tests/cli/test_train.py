@@ -12,6 +12,7 @@ from scalewise.core.shape import ModelShape
 from scalewise.runs.spec import RunSpec
 from scalewise.runs.spec_file import specs_to_toml
 from scalewise.train.progress import Progress
+from scalewise.train.rates import RateRule, RateSearch
 from tests.cli.program import answer, run, simulated_csv
 
 SHAPE = ModelShape(d_model=16, n_layer=2, n_head=2, vocab_size=256, context_length=64)
@@ -38,8 +39,9 @@ def ladder(tmp_path: Path) -> Path:
 class Trainer:
     """Stands in for train_all: notes what it was asked, and ends as it is told to."""
 
-    def __init__(self, *unfinished: Progress) -> None:
+    def __init__(self, *unfinished: Progress, warnings: tuple[str, ...] = ()) -> None:
         self.unfinished = unfinished
+        self.warnings = warnings
         self.asked: dict[str, Any] = {}
 
     def __call__(self, specs: Sequence[RunSpec], folder: Path, **asked: Any) -> SimpleNamespace:
@@ -53,7 +55,9 @@ class Trainer:
         names = header.split(",")
         rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
         path.write_text("\n".join(str(row).replace("'", '"') for row in rows))
-        return SimpleNamespace(path=path, rows=tuple(rows), unfinished=self.unfinished, warnings=())
+        return SimpleNamespace(
+            path=path, rows=tuple(rows), unfinished=self.unfinished, warnings=self.warnings
+        )
 
 
 def trained_by(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Trainer:
@@ -94,7 +98,7 @@ def test_rates_are_tuned_first_and_told_in_a_card_and_in_the_object(
     def tried(specs: Sequence[RunSpec], folder: Path, **asked: Any) -> SimpleNamespace:
         (folder.parent).mkdir(parents=True, exist_ok=True)
         rows = [{"run_id": s.run_id, "status": "ok", "loss": 2 + s.lr_peak} for s in specs]
-        return SimpleNamespace(rows=rows, unfinished=())
+        return SimpleNamespace(rows=rows, unfinished=(), warnings=())
 
     monkeypatch.setattr("scalewise.train.rates.train_all", tried)
     whole = answer("train", ladder, "--tune-lr", "--out", tmp_path / "queue")
@@ -114,6 +118,30 @@ def test_progress_is_told_on_stderr_and_the_table_on_stdout(
     assert "tiny: ok, 16 of 16 updates, loss 3.2000" in result.stderr
     assert "Runs\n====" in result.stdout
     assert "updates" not in result.stdout
+
+
+def test_nodes_that_were_left_out_are_told_and_in_the_json(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out = "Node 10.0.0.2 is left out: torch is needed to train models."
+    trained_by(Trainer(warnings=(left_out,)), monkeypatch)
+    words = ("train", ladder, "--out", tmp_path / "runs")
+    assert f"Warning: {left_out}" in run(*words).stderr
+    assert answer(*words)["warnings"] == [left_out]
+
+
+def test_nodes_that_rate_trials_left_out_are_told_once(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out = "Node 10.0.0.2 is left out: torch is needed to train models."
+    trained_by(Trainer(warnings=(left_out,)), monkeypatch)
+    search = RateSearch(
+        cells=(), rule=RateRule(scale=1e-3, batch_exponent=0.0, size_exponent=0.0),
+        warnings=(left_out,),
+    )  # fmt: skip
+    monkeypatch.setattr("scalewise.train.rates.tune_rates", lambda *_, **__: search)
+    whole = answer("train", ladder, "--tune-lr", "--out", tmp_path / "runs")
+    assert whole["warnings"] == [left_out]
 
 
 def test_a_diverged_run_is_a_result_with_a_warning(

@@ -139,6 +139,10 @@ _LATER = (
     "penalty",
     "provenance",
     "tasks",
+    "stages",
+    "calibration",
+    "policy",
+    "facts",
 )  # parts that files of the first release do not have
 
 

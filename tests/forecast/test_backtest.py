@@ -18,16 +18,13 @@ from scalewise.forecast.backtest import (
     Policy,
     forecast_split,
     held_out_points,
-    loss_finals,
     naive_points,
     naive_scores,
     score,
     score_laws,
-    size_column,
-    split_at,
-    splits_by_size,
 )
-from scalewise.forecast.choose import backtest
+from scalewise.forecast.choose import AUTO, AUTO_STATED, backtest
+from scalewise.forecast.splits import loss_rows, size_column, split_at, splits_by_size
 from scalewise.laws.catalogue import LAWS
 from scalewise.runs.read import read_runs
 from tests.forecast.ladders import ladder
@@ -188,7 +185,8 @@ def test_a_law_that_cannot_be_fitted_to_one_split_says_which_and_why() -> None:
 
 def test_every_law_and_rule_meets_the_same_held_out_runs() -> None:
     result = backtest(ladder(sizes=6), laws=["chinchilla", "power-flops"])
-    assert {s.law for s in result.scores} == {"chinchilla", "power-flops", "auto", *NAIVE}
+    wanted = {"chinchilla", "power-flops", AUTO, AUTO_STATED, *NAIVE}
+    assert {s.law for s in result.scores} == wanted
     seen = {tuple(sorted((p.run_id, p.measured) for p in s.points)) for s in result.scores}
     assert len(seen) == 1
     errors = [s.mean_abs_error for s in result.scores]
@@ -216,12 +214,12 @@ def test_diverged_runs_do_not_count_as_finished_models() -> None:
     spoiled = read_runs(
         {"params": table.column("params"), "tokens": table.column("tokens"), "loss": loss}
     )
-    assert len(loss_finals(spoiled)) == 15
+    assert len(loss_rows(spoiled)[0]) == 15
 
 
 def test_a_table_without_a_usable_loss_is_refused() -> None:
     with pytest.raises(RunDataError, match=r"No row satisfies 'loss > 0'"):
-        loss_finals({"params": [1e6, 2e6], "tokens": [1e8, 1e8], "loss": [0.0, 0.0]})
+        loss_rows({"params": [1e6, 2e6], "tokens": [1e8, 1e8], "loss": [0.0, 0.0]})
 
 
 def test_runs_without_tokens_are_backtested_by_size() -> None:

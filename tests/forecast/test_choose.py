@@ -11,7 +11,8 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.engine import fit as fit_law
 from scalewise.fit.result import FitStatus
 from scalewise.forecast.backtest import HeldOutPoint, LawScore, Policy, score
-from scalewise.forecast.choose import backtest, choose, fit, law_weights
+from scalewise.forecast.choose import backtest, choose, law_weights
+from scalewise.forecast.fitting import fit
 from scalewise.laws.catalogue import LAWS
 from tests.forecast.ladders import TRUTH, ladder
 

@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 
 from scalewise.core.errors import RunDataError, UsageError
-from scalewise.forecast.live_log import on_schedule
 from scalewise.forecast.loss_curve import predict_curve
-from scalewise.forecast.on_track import OnTrack
+from scalewise.forecast.on_track import OnTrack, on_track
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.runs.read import read_runs
 from tests.forecast.trajectory_runs import fitted, log_text
@@ -25,7 +24,7 @@ def judged(
 ) -> OnTrack:  # fmt: skip
     frame = pl.read_csv(io.StringIO(log_text(stages=stages, **log)))
     frame = frame.with_columns(**{k: pl.lit(v) for k, v in (columns or {}).items()})
-    return on_schedule(fitted(), read_runs(frame), size, stages)
+    return on_track(fitted(), read_runs(frame), stages=stages, params_nonembed=size)
 
 
 def test_a_run_on_the_law_stays_on_track() -> None:
@@ -65,7 +64,7 @@ def test_rows_that_only_carry_the_schedule_are_not_told_as_left_out() -> None:
     lines = text.splitlines()
     lines[9] = lines[9].split(",")[0] + ",NaN"
     log = read_runs(pl.read_csv(io.StringIO("\n".join(lines))))
-    found = on_schedule(fitted(), log, 6e8, GROWING)
+    found = on_track(fitted(), log, stages=GROWING, params_nonembed=6e8)
     assert "1 rows without size, step, batch or loss" in found.left_out
 
 
@@ -84,7 +83,7 @@ def test_a_log_of_another_batch_is_refused(stages: tuple[tuple[float, float], ..
 def test_a_log_beyond_the_planned_steps_is_refused() -> None:
     log = read_runs(pl.read_csv(io.StringIO(log_text())))
     with pytest.raises(UsageError, match="goes on to step 25k; the forecast ends at step 20k"):
-        on_schedule(fitted(), log, 6e8, [(2**18, 20_000.0)])
+        on_track(fitted(), log, stages=[(2**18, 20_000.0)], params_nonembed=6e8)
 
 
 @pytest.mark.parametrize("stages", [CONSTANT, GROWING])
@@ -95,7 +94,7 @@ def test_a_log_without_steps_or_losses_is_refused(
     columns: dict[str, list[float]], missing: str, stages: tuple[tuple[float, float], ...]
 ) -> None:
     with pytest.raises(RunDataError, match=f"Loss curves need {missing}"):
-        on_schedule(fitted(), read_runs(columns), 6e8, stages)
+        on_track(fitted(), read_runs(columns), stages=stages, params_nonembed=6e8)
 
 
 @pytest.mark.parametrize("stages", [CONSTANT, GROWING])
@@ -104,4 +103,23 @@ def test_a_log_of_losses_that_are_not_numbers_is_refused(
 ) -> None:
     log = read_runs({"step": [2000, 3000], "loss": [float("nan")] * 2})
     with pytest.raises(RunDataError, match="rows is usable"):
-        on_schedule(fitted(), log, 6e8, stages)
+        on_track(fitted(), log, stages=stages, params_nonembed=6e8)
+
+
+def test_stages_say_all_of_the_plan() -> None:
+    log = read_runs(pl.read_csv(io.StringIO(log_text())))
+    for also in ({"until": 60_000}, {"batch_tokens": 2**18}):
+        with pytest.raises(UsageError, match=f"are given with {next(iter(also))}"):
+            on_track(fitted(), log, stages=CONSTANT, params_nonembed=6e8, **also)
+    with pytest.raises(UsageError, match=r"stages=\[\] are given with no stage"):
+        on_track(fitted(), log, stages=[], params_nonembed=6e8)
+    with pytest.raises(UsageError, match="steps in stages=-3 must be positive"):
+        on_track(fitted(), log, stages=[(2**18, -3.0)], params_nonembed=6e8)
+
+
+def test_a_constant_plan_is_a_batch_and_a_last_step() -> None:
+    log = read_runs(pl.read_csv(io.StringIO(log_text())))
+    staged = on_track(fitted(), log, stages=CONSTANT, params_nonembed=6e8)
+    plain = on_track(fitted(), log, until=60_000, batch_tokens=2**18, params_nonembed=6e8)
+    assert staged.projected.value == pytest.approx(plain.projected.value, rel=1e-12)
+    assert staged.left_out == plain.left_out

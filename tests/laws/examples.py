@@ -39,6 +39,7 @@ USUAL: Mapping[str, Mapping[str, float]] = {
         "A": 0.45, "alpha": 0.12, "a": 0.13, "B": 130.0, "delta": 1.1, "b": 0.17,
         "beta": 0.31, "gamma": 0.2, "c": 0.05,
     },
+    "error-by-flops": {"eps": 0.75, "a": 0.6, "C0": 1e21, "p": 0.4},
 }  # fmt: skip
 
 
@@ -64,6 +65,8 @@ def has_floor(law: Law) -> bool:
 
 def floor(law: Law, theta: Mapping[str, float]) -> float:
     """What the law approaches: its offsets, without any a factor in the predicted unit, else 0."""
+    if law.key == "error-by-flops":  # its offset is where it starts, not where it ends
+        return theta["eps"] - theta["a"]
     plain = [c.name for c in law.constants if law.unit(c.name) == QUANTITY_UNITS[law.quantity]]
     offsets = [c.name for c in law.constants if c.role == "offset"]
     return sum(theta[name] for name in offsets or plain)

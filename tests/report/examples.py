@@ -11,8 +11,9 @@ from scalewise.fit.objective import objective_named
 from scalewise.fit.prediction import Prediction
 from scalewise.fit.result import FitResult, FitStatus, Rival
 from scalewise.fit.search import Basin, Certificate
-from scalewise.forecast.backtest import Backtest, HeldOutPoint, LawScore, score, split_at
+from scalewise.forecast.backtest import Backtest, HeldOutPoint, LawScore, score
 from scalewise.forecast.holdout import HeldOutForecast
+from scalewise.forecast.splits import split_at
 from scalewise.laws.catalogue import LAWS
 from scalewise.plan.allocate import Allocation, Frontier, Interval
 from scalewise.report.card import Card

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from scalewise.core.records import to_json
+from scalewise.plan.advice import advise
 from scalewise.plan.allocate import Interval
 from scalewise.plan.diagnosis import Diagnosis, diagnose
 from scalewise.plan.influence import influence
 from scalewise.report.card import Card, card_data
+from scalewise.report.cards.advice import additions_card, advice_card
 from scalewise.report.cards.diagnosis import diagnosis_cards
 from scalewise.report.cards.influence import influence_card
 from scalewise.report.cards.noise import noise_card
@@ -29,14 +31,15 @@ def found() -> Diagnosis:
 
 @pytest.fixture(scope="module")
 def cards(found: Diagnosis) -> tuple[Card, ...]:
-    return diagnosis_cards(found)
+    return diagnosis_cards(found, advise(found))
 
 
 def test_each_card_has_a_sentence_a_json_twin_and_a_text(cards: tuple[Card, ...]) -> None:
-    assert [c.title for c in cards] == ["Noise", "Profiles", "Influence", "Sensitivity"]
+    titles = ["What limits this forecast", "What one more run would do"]
+    assert [c.title for c in cards] == [*titles, "Noise", "Profiles", "Influence", "Sensitivity"]
     for card in cards:
         assert card.conclusion.endswith(".")
-        assert "90%" in card.conclusion
+        assert "90%" in card.conclusion or card.title == titles[1]
         data = json.loads(to_json(card_data(card)))
         assert len(data["table"]["rows"]) == len(card.table.rows)
         assert card.title in render(card, width=100)
@@ -101,3 +104,30 @@ def test_a_row_without_an_interval_shows_none(found: Diagnosis) -> None:
     variants = (replace(first, reading=flat), *rest)
     rows = sensitivity_card(replace(found.sensitivity, variants=variants)).table.rows
     assert rows[1][2:5] == (2.0, None, None)
+
+
+def test_limits_are_rows_with_their_rules_as_facts(found: Diagnosis) -> None:
+    advice = advise(found)
+    card = advice_card(advice)
+    assert [row[0] for row in card.table.rows] == [one.name for one in advice.limits]
+    assert {fact.name for fact in card.facts} >= {f"rule: {one.name}" for one in advice.limits}
+    assert card.facts[-1].name == "would help most"
+    assert "nothing was dropped or changed" in card.caveats[-1]
+    clear = advice_card(replace(advice, limits=()))
+    assert "Nothing that was looked at limits it" in clear.conclusion
+
+
+def test_large_effects_are_told_as_factors_and_endless_ones_in_words(found: Diagnosis) -> None:
+    advice = advise(found)
+    one = (*advice.limits, *advice.clear)[0]
+    wide = (replace(one, effect=None), replace(one, effect=1.1), replace(one, effect=0.031))
+    rows = advice_card(replace(advice, limits=wide)).table.rows
+    assert [row[1] for row in rows] == ["no measure", "×/÷3", "3.10%"]
+
+
+def test_one_more_run_is_a_row_with_its_cost(found: Diagnosis) -> None:
+    advice = advise(found)
+    rows = additions_card(advice).table.rows
+    assert len(rows) == len(advice.added)
+    assert [row[4] for row in rows] == [one.spent for one in advice.added]
+    assert all("±" in str(row[5]) for row in rows)

@@ -9,9 +9,8 @@ import pytest
 from scalewise.core.compute import accelerator_named
 from scalewise.forecast.contours import Contours
 from scalewise.forecast.fitted_contours import fitted_contours
-from scalewise.forecast.live_log import on_schedule
 from scalewise.forecast.loss_curve import predict_curve
-from scalewise.forecast.on_track import OnTrack
+from scalewise.forecast.on_track import OnTrack, on_track
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.plan.batch import Fleet, batch_tradeoff
 from scalewise.plan.cheapest_batch import cheapest_batch
@@ -53,7 +52,8 @@ def on_track_of(tmp: str) -> OnTrack:
     import polars as pl
 
     stages = ((2**18, 60_000.0),)
-    return on_schedule(fitted(), read_runs(pl.read_csv(io.StringIO(tmp))), 6e8, stages)
+    log = read_runs(pl.read_csv(io.StringIO(tmp)))
+    return on_track(fitted(), log, stages=stages, params_nonembed=6e8)
 
 
 def every_card() -> dict[str, Card]:

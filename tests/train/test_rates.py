@@ -39,7 +39,7 @@ class Simulated:
             loss = 2.0 + 0.1 * log(spec.lr_peak / best_rate(spec)) ** 2
             rows.append({"run_id": spec.run_id, "loss": None if is_lost else loss,
                          "status": "diverged" if is_lost else "ok"})  # fmt: skip
-        return SimpleNamespace(rows=tuple(rows), unfinished=())
+        return SimpleNamespace(rows=tuple(rows), unfinished=(), warnings=())
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_the_outcome_is_written_down(simulated: Simulated, tmp_path: Path) -> No
 def test_a_trial_that_was_not_finished_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    nothing = SimpleNamespace(rows=(), unfinished=())
+    nothing = SimpleNamespace(rows=(), unfinished=(), warnings=())
     monkeypatch.setattr("scalewise.train.rates.train_all", lambda *a, **k: nothing)
     with pytest.raises(UnfitDataError, match="did not finish"):
         tune_rates(grid(), tmp_path)

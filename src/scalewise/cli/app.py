@@ -28,7 +28,11 @@ VERBS: Mapping[str, str] = {
     "backtest": "Hold out the largest runs and score every law on them.",
     "train": "Train planned pilot runs; interrupted ones resume.",
     "report": "Write one self-contained HTML page.",
+    "data": "Public run tables by name, with licence, citation and checksum.",
 }
+
+# Where a verb's file cannot bear its name: cli/data.py is what --json prints.
+_FILES: Mapping[str, str] = {"data": "public_data"}
 
 _EPILOG = """\
 \b
@@ -53,7 +57,8 @@ class Verbs(click.Group):
         """The verb of that name, imported now."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"scalewise.cli.{cmd_name}").command
+        file = _FILES.get(cmd_name, cmd_name)
+        command: click.Command = import_module(f"scalewise.cli.{file}").command
         return command
 
     def resolve_command(

@@ -9,32 +9,56 @@ import click
 
 from scalewise.cli import options
 from scalewise.cli.data import backtest_data
-from scalewise.cli.inputs import runs_from, tell_health
+from scalewise.cli.inputs import joined, runs_from, tell_health
 from scalewise.cli.output import Answer
+from scalewise.cli.study import STUDY_OPTIONS, study_answer
+from scalewise.cli.task_backtest import TaskBacktestChoice, task_backtest_answer
+from scalewise.cli.task_backtest import task_backtest_options as task_options
 from scalewise.cli.verb import verb
 
 
 def backtest(
     *,
-    runs: str,
+    runs: tuple[str, ...],
     laws: tuple[str, ...] | None,
     mapping: Mapping[str, str] | None,
     where: str | None,
     level: float,
     seed: int,
     force: bool,
+    tasks: Mapping[str, tuple[str, ...]],
+    every: str | None,
+    chance: Mapping[str, float],
+    items: Mapping[str, float],
+    losses: Mapping[str, str],
+    held_out: str | None,
+    **study: Any,
 ) -> Answer:
     """Hold out the largest runs of RUNS, fit the rest, and score every law on what was held out.
 
     Two naive rules are scored beside the laws: the lowest loss seen, and the loss of the run with
     most compute. The share of held-out runs inside the intervals is measured too.
 
+    --study repeats this at scale: any number of families, one per file or by a column, each
+    forecast from fewer models and less of their training, under several policies and laws.
+
+    --task NAME or --tasks all forecasts downstream errors instead: through the loss and from
+    compute alone, with a verdict on each task and its reason.
+
     Exits with 4 if the health checks find what would make a fit wrong, unless --force is given.
     """
+    choice = TaskBacktestChoice(
+        tasks=tasks, every=every, chance=chance, items=items, losses=losses, held_out=held_out,
+        laws=laws,
+    )  # fmt: skip
+    if study.pop("study") or any(value is not None for value in study.values()):
+        return study_answer(runs, laws=laws, mapping=mapping, where=where, **study)
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest as score_all
 
-    table = runs_from(runs, mapping, where)
+    table = joined([runs_from(source, mapping, where) for source in runs])
+    if choice:
+        return task_backtest_answer(table, choice, level=level, seed=seed, force=force)
     findings = tell_health(table, force=force)
     outcome = score_all(table, laws, policy=Policy(level=level, seed=seed))
 
@@ -56,7 +80,7 @@ command = verb(
     "backtest",
     backtest,
     (
-        click.Argument(["runs"], metavar="RUNS"),
+        click.Argument(["runs"], metavar="RUNS...", nargs=-1, required=True),
         options.names(
             "--laws", "Laws to score: chinchilla,power. All that the data carry if absent."
         ),
@@ -65,9 +89,13 @@ command = verb(
         options.level(),
         options.seed(),
         options.force(),
+        *task_options(),
+        *STUDY_OPTIONS,
     ),
     examples=(
         "backtest runs.csv",
         "backtest runs.csv --laws chinchilla,overtraining",
+        "backtest runs.csv --tasks all --chance arc_easy=0.25 --items arc_easy=2376",
+        "backtest families.csv --models 2..8 --share 0.3,0.5,1 --policy default,choshen2024",
     ),
 )

@@ -49,6 +49,7 @@ def trajectory_chapter(result: FitResult) -> list[Card]:
     from scalewise.forecast.fitted_contours import fitted_contours
     from scalewise.forecast.trajectory import Trajectory
     from scalewise.report.cards.critical_batch import contours_card, critical_batch_card
+    from scalewise.report.cards.stages import stage_cards
     from scalewise.report.cards.trajectory import curves_card
 
     try:
@@ -61,9 +62,9 @@ def trajectory_chapter(result: FitResult) -> list[Card]:
     try:
         measured = fitted_contours(result)
     except UnfitDataError:
-        return [curves_card(result), critical_batch_card(found, size)]
+        return [*stage_cards(result), curves_card(result), critical_batch_card(found, size)]
     return [
-        curves_card(result), contours_card(measured),
+        *stage_cards(result), curves_card(result), contours_card(measured),
         critical_batch_card(found, size, measured.contours),
     ]  # fmt: skip
 

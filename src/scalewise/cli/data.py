@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalewise.fit.prediction import Prediction
-    from scalewise.forecast.backtest import Backtest, LawScore, Split
+    from scalewise.forecast.backtest import Backtest, LawScore
     from scalewise.forecast.downstream import ErrorForecast
     from scalewise.forecast.downstream_backtest import DownstreamBacktest
     from scalewise.forecast.holdout import HeldOutForecast
+    from scalewise.forecast.splits import Split
+    from scalewise.forecast.task_backtest import TaskBacktest, TaskScore
     from scalewise.laws.law import Law, Published
     from scalewise.plan.allocate import Allocation, Interval
     from scalewise.plan.overfitting import Overfit
@@ -119,9 +121,48 @@ def backtest_data(backtest: Backtest) -> dict[str, Any]:
     """A backtest: every law and naive rule with its held-out points."""
     return {
         "recommended": backtest.recommended,
+        "policy": backtest.policy,
         "level": backtest.level,
         "splits": [_split_data(split) for split in backtest.splits],
         "scores": [_score_data(score) for score in backtest.scores],
+    }
+
+
+def task_backtest_data(backtest: TaskBacktest) -> dict[str, Any]:
+    """A backtest of tasks: each with its verdict, reason and scores."""
+    return {
+        "level": backtest.level,
+        "splits": [_split_data(split) for split in backtest.splits],
+        "spreads": {method: list(values) for method, values in backtest.spreads.items()},
+        "tasks": [
+            {
+                "task": outcome.task.name,
+                "columns": list(outcome.task.columns),
+                "chance": outcome.task.chance,
+                "items": outcome.items,
+                "verdict": outcome.verdict.value,
+                "why": outcome.why,
+                "scores": [_task_score_data(score) for score in outcome.scores],
+            }
+            for outcome in backtest.outcomes
+        ],
+    }
+
+
+def _task_score_data(score: TaskScore) -> dict[str, Any]:
+    return {
+        "method": score.method,
+        "status": score.status,
+        "mean_abs_error": score.mean_abs_error,
+        "bias": score.bias,
+        "naive_error": score.naive_error,
+        "coverage": score.coverage,
+        "mean_width": score.mean_width,
+        "interval_score": score.interval_score,
+        "points": [
+            asdict(point) | {"off_by": point.off_by, "inside": point.inside}
+            for point in score.points
+        ],
     }
 
 

@@ -17,6 +17,7 @@ from scalewise.cli.chapters import (
     write_page,
 )
 from scalewise.cli.data import held_out_data
+from scalewise.cli.limits_chapter import checklist_chapter
 from scalewise.cli.output import Answer, tell
 from scalewise.cli.verb import verb
 
@@ -81,6 +82,7 @@ def walk(table: RunTable, *, sizes: int, seed: int) -> tuple[list[Card], HeldOut
         *fit_chapter(forecast.result),
         *held_out_chapter(forecast),
         *allocation_chapter(forecast.result, table, flops=LARGER * forecast.split.max_target_flops),
+        *checklist_chapter(forecast.result, forecast.split.fitted, tested),
     ]
     return cards, forecast
 

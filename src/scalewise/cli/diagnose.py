@@ -10,14 +10,18 @@ import click
 from scalewise.cli import options
 from scalewise.cli.fit import OBJECTIVES
 from scalewise.cli.inputs import runs_from, tell_health
-from scalewise.cli.output import Answer
+from scalewise.cli.limits_chapter import advice_data, checklist_data
+from scalewise.cli.output import Answer, tell, write_text
 from scalewise.cli.verb import verb
-from scalewise.core.errors import UsageError
+from scalewise.core.errors import UnfitDataError, UsageError
 
 if TYPE_CHECKING:
     from scalewise.fit.likelihood import Compatibility
     from scalewise.fit.priors import Prior
+    from scalewise.fit.result import FitResult
     from scalewise.plan.diagnosis import Diagnosis
+    from scalewise.report.cards.checklist import Item
+    from scalewise.runs.table import RunTable
 
 
 def diagnose(
@@ -34,24 +38,27 @@ def diagnose(
     tokens: float | None,
     flops: float | None,
     against: tuple[str, ...] | None,
+    checklist: str | None,
     **settings: Any,
 ) -> Answer:
-    """Ask of a fit to RUNS what its answer depends on.
+    """Ask of a fit to RUNS what limits its answer, and what it depends on.
 
     The answer is the loss of a model (--params and --tokens) or the best split of a budget
-    (--flops). Told are: what scatters (seeds, evaluation, the law itself), how far each constant
-    and the loss at the target can be moved, what each size and each run does to the answer, and
-    what other choices of outlier rule, objective, delta, counting and law would have made of it.
+    (--flops). Told are: what limits it now, each thing with its measured effect and the mend, and
+    what one more run would do; what scatters (seeds, evaluation, the law itself), how far each
+    constant and the loss at the target can be moved, what each size and each run does to the
+    answer, and what other choices of outlier rule, objective, delta, counting and law would have
+    made of it.
     With --against also whether published constants could have made these runs.
+    --checklist writes the nine things that a published fit must state, filled in, as Markdown.
 
-    Exits with 4 if the runs do not determine the law.
+    Exits with 4 if the runs do not determine the law; why they do not is then told.
     """
     if flops is None and (params is None or tokens is None):
         raise UsageError(
             "The answer that is in question is not given.",
             hint="Write --params 7B --tokens 2T for a loss, or --flops 1e24 for the best split.",
         )
-    from scalewise.fit.likelihood import compatible
     from scalewise.fit.storage import read_fit
     from scalewise.plan.diagnosis import diagnose as look_into
 
@@ -59,18 +66,35 @@ def diagnose(
 
     table = runs_from(runs, mapping, where)
     findings = tell_health(table, force=force, excused=("fewer than three sizes",))
-    found = look_into(
-        law,
-        table,
-        params=params,
-        tokens=tokens,
-        flops=flops,
-        fixed=fixed or None,
-        priors=priors or None,
-        bounds=bounds or None,
-        **settings,
-    )
+    at: dict[str, Any] = {"params": params, "tokens": tokens, "flops": flops}
+    try:
+        found = look_into(
+            law,
+            table,
+            **at,
+            fixed=fixed or None,
+            priors=priors or None,
+            bounds=bounds or None,
+            **settings,
+        )
+    except UnfitDataError as error:
+        return _undetermined(law, table, error, at, settings, findings)
+    return _answer(found, stated, checklist, findings)
 
+
+def _answer(
+    found: Diagnosis,
+    stated: Mapping[str, FitResult],
+    checklist: str | None,
+    findings: tuple[str, ...],
+) -> Answer:
+    """A diagnosis with its advice, its checklist and the constants it is held against."""
+    from scalewise.fit.likelihood import compatible
+    from scalewise.plan.advice import advise
+    from scalewise.report.cards.checklist import checklist_items
+
+    advice = advise(found)
+    items = checklist_items(found.result, found.table)
     compared = {name: compatible(found.result, other) for name, other in stated.items()}
 
     def cards() -> Iterable[Any]:
@@ -78,15 +102,57 @@ def diagnose(
         from scalewise.report.cards.diagnosis import diagnosis_cards
 
         more = [compatibility_card(compared)] if compared else []
-        return [*diagnosis_cards(found), *more]
+        return [*diagnosis_cards(found, advice), *more]
 
     return Answer(
-        data=diagnosis_data(found) | {"against": compatibility_data(compared)},
+        data=diagnosis_data(found)
+        | {
+            "advice": advice_data(advice),
+            "checklist": checklist_data(items),
+            "against": compatibility_data(compared),
+        },
         cards=cards,
+        text=_written(checklist, items),
         warnings=(*findings, *found.result.warnings, *found.noise.warnings),
         seed=found.result.seed,
         data_sha256=found.result.sha256,
     )
+
+
+def _undetermined(
+    law: str,
+    table: RunTable,
+    error: UnfitDataError,
+    at: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    findings: tuple[str, ...],
+) -> Answer:
+    """Why runs do not determine a law, as far as their design tells; the exit code stays 4."""
+    from scalewise.plan.advice import unfit_advice
+    from scalewise.report.cards.advice import advice_cards
+
+    advice = unfit_advice(law, table, error, **at, rows=settings["rows"], level=settings["level"])
+    return Answer(
+        data={"advice": advice_data(advice)},
+        cards=lambda: advice_cards(advice),
+        warnings=findings,
+        data_sha256=table.sha256,
+        failure=error,
+    )
+
+
+def _written(out: str | None, items: tuple[Item, ...]) -> str | None:
+    """The checklist as Markdown into a file; for standard output, the text."""
+    from scalewise.report.cards.checklist import checklist_markdown
+
+    if out is None:
+        return None
+    text = checklist_markdown(items)
+    if out == "-":
+        return text
+    write_text(out, text)
+    tell(f"Wrote {out}.")
+    return None
 
 
 def compatibility_data(compared: Mapping[str, Compatibility]) -> dict[str, Any]:
@@ -149,6 +215,10 @@ command = verb(
         options.priors(),
         options.bounds(),
         options.names("--against", "Published constants to test: besiroglu2024,hoffmann2022."),
+        click.Option(
+            ["--checklist"], metavar="FILE",
+            help="Write what a published fit must state, as Markdown; - is standard output.",
+        ),
         options.level(),
         options.count("--bootstrap", "Resamples for the intervals.", default="300"),
         options.seed(),

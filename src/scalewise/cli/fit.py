@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalewise.cli import options
+from scalewise.cli.borrowed import naming_the_door
 from scalewise.cli.inputs import runs_from, tell_health
 from scalewise.cli.output import Answer, file_text, tell
 from scalewise.cli.tasks import (
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from scalewise.fit.priors import Prior
     from scalewise.fit.result import FitResult
     from scalewise.forecast.downstream_backtest import DownstreamBacktest
+    from scalewise.runs.table import RunTable
 
 OBJECTIVES = ("huber-log", "lad-log", "ls-log", "ls")
 
@@ -53,13 +56,18 @@ def fit(
     --law is a key of `scalewise laws`, a formula such as "E + A / params**alpha", or auto, which
     scores the laws that the data can carry by backtest and combines them.
 
+    The laws of whole curves (trajectory, trajectory-floor, trajectory-tokens) are estimated in
+    stages, from curves and equal-loss contours to the joint fit, and each stage is told;
+    trajectory-auto chooses among them by held-out curves. --rows all fits every row at once.
+
     Each --task adds a law of downstream error by measured loss, for `scalewise predict --task`.
 
     Exits with 4 if the health checks find what would make the fit wrong (--force goes on all the
     same), or if the data do not determine the constants or the search did not converge; what was
     found is then printed.
     """
-    from scalewise.forecast.choose import fit as fit_law
+    from scalewise.forecast.fitting import fit as fit_law
+    from scalewise.runs.stated import stated
 
     choice = TaskChoice(
         tasks=tasks, law=task_law, chance=chance, where=task_where, held_out=task_held_out
@@ -68,14 +76,19 @@ def fit(
     table = whole.where(where) if tasks and where else whole
     # Whether a named law needs three sizes is for the fit to say: it knows the law.
     excused = () if law == "auto" else ("fewer than three sizes",)
-    findings = tell_health(table, force=force, excused=excused, ignored=_ignored(law))
-    result = fit_law(
-        law, table, fixed=fixed or None, priors=priors or None, bounds=bounds or None, **settings
-    )
+    ignored = _ignored(law, table, settings.get("policy"))
+    with naming_the_door(table):
+        findings = tell_health(table, force=force, excused=excused, ignored=ignored)
+        result = fit_law(
+            law, table, fixed=fixed or None, priors=priors or None, bounds=bounds or None,
+            **settings,
+        )  # fmt: skip
     checks: tuple[DownstreamBacktest, ...] = ()
     if tasks:
         result = fit_task_laws(result, whole, where, choice, settings)
         checks = task_checks(result, whole, choice)
+    if out is not None:
+        result = replace(result, facts=stated(table))
     text = None if out != "-" else fit_text(result)
     if out is not None and text is None:
         from scalewise.fit.storage import write_fit
@@ -87,10 +100,16 @@ def fit(
     return answer(result, warnings=warnings, text=text, checks=checks)
 
 
-def _ignored(law: str) -> tuple[str, ...]:
-    """Findings that mean nothing to a named law."""
+def _ignored(law: str, table: RunTable, policy: str | None) -> tuple[str, ...]:
+    """Findings that mean nothing to a law, or to a fit that asks for checkpoints."""
+    from scalewise.forecast.policy import policy_named
+    from scalewise.forecast.splits import estimation_for
+    from scalewise.forecast.staged_fit import forms_of
     from scalewise.laws.catalogue import law_from
 
+    asked = policy_named(policy) if policy else estimation_for(table)
+    if forms_of(law) or (asked.is_of_curves and (policy or law == "auto")):
+        return ("unfinished checkpoints among finals",)
     if law == "auto":
         return ()
     named = law_from(law)
@@ -116,8 +135,9 @@ def answer(
 
     def cards() -> list[Any]:
         from scalewise.report.cards.fit import fit_card
+        from scalewise.report.cards.stages import stage_cards
 
-        return [fit_card(result), *task_cards(result, checks)]
+        return [fit_card(result), *stage_cards(result), *task_cards(result, checks)]
 
     return Answer(
         data=fit_data(result) | checks_data(checks),
@@ -152,7 +172,7 @@ command = verb(
         click.Argument(["runs"], metavar="RUNS"),
         click.Option(
             ["--law"], default="auto", show_default=True, metavar="auto|NAME|FORMULA",
-            help="What to fit.",
+            help="What to fit; trajectory-auto for whole curves.",
         ),
         click.Option(
             ["--objective"], type=click.Choice(OBJECTIVES), help="What to minimise."
@@ -161,9 +181,11 @@ command = verb(
         options.where(),
         options.mapping(),
         click.Option(
-            ["--rows"], type=click.Choice(("finals", "all")), default="finals", show_default=True,
-            help="Finished models, or every checkpoint.",
+            ["--rows"], type=click.Choice(("finals", "all")),
+            help="Finished models, or every checkpoint; finals unless given, for trajectory laws "
+            "whole curves in stages.",
         ),
+        options.policy(),
         options.fixed(),
         options.priors(),
         options.bounds(),
@@ -176,6 +198,7 @@ command = verb(
     examples=(
         'fit runs.csv --out fit.json',
         'fit runs.csv --law chinchilla --where "params < 1B"',
+        "fit curves.csv --law trajectory --out fit.json",
         "fit runs.csv --law 'E + A / params**alpha' --fix E=1.69",
         "fit runs.csv --law overtraining --task acc_arc_easy --chance acc_arc_easy=0.25",
     ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalewise.runs.table import RunTable
 
 STDIN = "standard input"
+PUBLIC = "public:"  # begins the name of a public run table: public:NAME or public:NAME/TABLE
 LEFT_OUT = ("loss not finite", "missing loss")  # rows that a fit leaves out, and says so
 
 
@@ -45,12 +46,50 @@ def runs_from(source: str, mapping: Mapping[str, str] | None, where: str | None)
 
     from scalewise.runs.read import read_runs
 
+    if source.startswith(PUBLIC):
+        table = read_runs(_public_runs(source), mapping=mapping, where=where)
+        tell_reading(table)
+        return table
+    if is_log(source):
+        return _runs_from_logs(source, mapping, where)
     with local_path(source) as path:
         table = read_runs(path, mapping=mapping, where=where)
     if source == "-":
         table = replace(table, source=STDIN)
     tell_reading(table)
     return table
+
+
+def is_log(source: str) -> bool:
+    """Whether a source is a folder, a W&B address or a file that a log reader claims."""
+    from scalewise.sources.logs.detect import detect
+    from scalewise.sources.logs.readers import READERS
+    from scalewise.sources.logs.wandb_cloud import CLOUD
+
+    path = Path(source)
+    if source == "-" or source.startswith(PUBLIC):
+        return False
+    if source.startswith(CLOUD) or path.is_dir():
+        return True
+    units = detect(path, READERS).units if path.is_file() else ()
+    return any(unit.reader.key != "table" for unit in units)
+
+
+def _runs_from_logs(source: str, mapping: Mapping[str, str] | None, where: str | None) -> RunTable:
+    from scalewise.sources.logs.read import read_logs
+
+    table = read_logs(source, mapping={"columns": mapping} if mapping else None)
+    table = table if where is None else table.where(where)
+    tell_reading(table)
+    return table
+
+
+def _public_runs(source: str) -> RunTable:
+    """A public table from files kept here: reading runs never uses the network."""
+    from scalewise.sources.public.catalogue import public_runs
+
+    name, _, table = source.removeprefix(PUBLIC).partition("/")
+    return public_runs(name, table or None, download=False)
 
 
 def fit_from(source: str) -> FitResult:

@@ -30,7 +30,7 @@ def live_runs(folder: Path, *, workers: int, seed: int) -> RunTable:
 
 
 def _trained(specs: Sequence[RunSpec], folder: Path, *, workers: int) -> RunTable:
-    table, unfinished = train_specs(specs, folder, workers=workers)
+    table, unfinished, _ = train_specs(specs, folder, workers=workers)
     if table is None or unfinished:
         raise UnfitDataError(
             f"{len(unfinished)} of {len(specs)} runs did not end well.",

@@ -98,6 +98,16 @@ def fixed() -> click.Option:
     )
 
 
+def policy() -> click.Option:
+    """Which checkpoints enter, by the name of an estimation policy."""
+    return click.Option(
+        ["--policy"], type=click.Choice(("default", "finals", "choshen2024")),
+        help="Which checkpoints count, and how much: default drops the first tenth of each run "
+        "and gives every run the same weight, choshen2024 is the policy of that paper. Finished "
+        "models, unless given; auto takes curves where those cannot tell tokens.",
+    )  # fmt: skip
+
+
 def priors() -> click.Option:
     """What is believed of constants before a fit."""
     return click.Option(
@@ -132,7 +142,12 @@ def force() -> click.Option:
     )
 
 
-def names(flag: str, help: str) -> click.Option:  # noqa: A002
+def listed(flag: str, read: Read, help: str, **extra: Any) -> click.Option:  # noqa: A002
+    """Values that ``read`` takes out of one word."""
+    return _option(flag, read, help, **extra)
+
+
+def names(flag: str, help: str, **extra: Any) -> click.Option:  # noqa: A002
     """Several names, separated by commas."""
 
     def read(text: str) -> tuple[str, ...]:
@@ -141,7 +156,7 @@ def names(flag: str, help: str) -> click.Option:  # noqa: A002
             raise UsageError(f"{flag} names nothing.", hint="Separate names by commas: a,b.")
         return found
 
-    return _option(flag, read, help, metavar="NAME,...")
+    return _option(flag, read, help, **{"metavar": "NAME,...", **extra})
 
 
 def _mapping(values: Iterable[str]) -> dict[str, str] | None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
+from scalewise.cli.borrowed import borrow_options, predict_borrowed, refuse_without_borrow
 from scalewise.cli.data import error_forecast_data, prediction_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.gates import broken_gate
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
 from scalewise.cli.verb import verb
+from scalewise.core.errors import UsageError
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -39,6 +41,13 @@ def predict(
     level: float,
     max_interval: float | None,
     max_extrapolation: float | None,
+    borrow: str | None,
+    without: tuple[str, ...] | None,
+    policy: str | None,
+    where: str | None,
+    mapping: Mapping[str, str] | None,
+    seed: int,
+    force: bool,
     **inputs: float | None,
 ) -> Answer:
     """Predict the loss of one new model from FIT, or its downstream error in a --task of the fit.
@@ -47,11 +56,25 @@ def predict(
     constants (see `scalewise laws`). Where its law predicts a choice, such as the batch or the
     learning rate, that is predicted under its own name.
 
+    With --borrow, FIT is instead a table of runs of one size, or of the first part of the run to
+    be forecast: how loss falls with size is borrowed, and the interval holds how public families
+    differ in it.
+
     Exits with 5 if a gate fails, after printing the prediction.
     """
-    result = fit_from(fit)
     given = {name: value for name, value in inputs.items() if value is not None}
     gates = {"widest": max_interval, "farthest": max_extrapolation}
+    if borrow is not None:
+        if task is not None:
+            raise UsageError("--task does not go with --borrow.", hint="Leave one of them away.")
+        return predict_borrowed(
+            fit, borrow, given, mapping=mapping, where=where, without=without, policy=policy,
+            force=force, level=level, seed=seed, gates=gates,
+        )  # fmt: skip
+    refuse_without_borrow(
+        without=without, policy=policy, where=where, map=mapping, force=force, seed=seed
+    )
+    result = fit_from(fit)
     if task is not None:
         return _error(result, task, given, level, gates)
     prediction = result.predict(level=level, **given)
@@ -121,11 +144,13 @@ command = verb(
         options.quantity(
             "--max-extrapolation", "Gate: largest factor beyond the fitted range, 100."
         ),
+        *borrow_options(),
     ),
     examples=(
         "predict fit.json --params 7B --tokens 2T",
         "predict besiroglu2024 --params 70B --tokens 1.4T",
         "predict deepseek2024-lr --flops 1e22",
         "predict fit.json --params 7B --tokens 2T --task acc_arc_easy",
+        "predict run.csv --borrow families --params 7B --tokens 2T",
     ),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalewise.cli import options, size
+from scalewise.cli import batch_methods, options, size
 from scalewise.cli.fit import doubt
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
@@ -28,17 +28,22 @@ def steps(
     params_embed: float | None,
     loss: float,
     batch_tokens: float | None,
+    runs: str | None,
+    branches: str | None,
     level: float,
     **machines: Any,
 ) -> Answer:
     """Steps, tokens, compute and time that one size takes to a loss, at every batch.
 
-    FIT is a file that `scalewise fit --law trajectory --rows all --out` wrote, - for standard
-    input, or the name of published constants (see `scalewise laws`).
+    FIT is a file that `scalewise fit --law trajectory --out` wrote, - for standard input, or the
+    name of published constants (see `scalewise laws`).
 
     --gpus of a kind --gpu work on batches of --batch-tokens, or of the critical batch without it;
     larger batches take more of them in proportion. --days is a deadline and --day-price what a
     day of waiting costs: either asks for the cheapest batch.
+
+    --runs and --branches add a table of the critical batch by every method that measured it:
+    equal-loss contours of the fitted curves, gradient noise scales, branches from checkpoints.
 
     Exits with 2 if the size never reaches the loss, with 5 if no batch keeps the deadline, after
     printing what was found.
@@ -51,9 +56,12 @@ def steps(
 
     result = fit_from(fit)
     trajectory = Trajectory.from_fit(result)
-    if not reaches(trajectory, N, loss):
-        return _out_of_reach(result, trajectory, N, loss, level)
-    return _within_reach(result, trajectory, N, loss, batch_tokens, machines, level)
+    found = batch_methods.measured(result, runs, branches, level=level)
+    if reaches(trajectory, N, loss):
+        answer = _within_reach(result, trajectory, N, loss, batch_tokens, machines, level)
+    else:
+        answer = _out_of_reach(result, trajectory, N, loss, level)
+    return batch_methods.with_methods(answer, found, level=level)
 
 
 def _within_reach(
@@ -170,6 +178,7 @@ command = verb(
         options.quantity("--price", "Price of one accelerator-hour.", name="price_per_hour"),
         options.quantity("--days", "Deadline: find the cheapest batch that keeps it."),
         options.quantity("--day-price", "What a day of waiting costs: find the cheapest batch."),
+        *batch_methods.OPTIONS,
         options.level(),
     ),
     examples=(
@@ -177,5 +186,6 @@ command = verb(
         "steps kaplan2020-trajectory --params-nonembed 1.5B --loss 2.6 --batch-tokens 512k",
         "steps fit.json --params-nonembed 7B --loss 2.3 --batch-tokens 4M --gpus 512 --gpu h100 "
         "--mfu 0.4 --price 2.1 --days 30",
+        "steps fit.json --params-nonembed 7B --loss 2.3 --runs runs.jsonl --branches branches.json",
     ),
 )

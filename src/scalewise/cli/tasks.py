@@ -113,10 +113,10 @@ def fit_task_laws(
     """The fit with the laws of its tasks, each told on stderr."""
     from scalewise.forecast.downstream import fit_tasks
 
-    shared = {name: settings[name] for name in ("rows", "bootstrap", "seed")}
+    shared = {name: settings[name] for name in ("bootstrap", "seed")}
     result = fit_tasks(
         result, whole, choice.tasks, law=choice.law, chance=choice.chance,
-        where=choice.where or where, **shared,
+        where=choice.where or where, rows=settings["rows"] or "finals", **shared,
     )  # fmt: skip
     for name, law in result.tasks.items():
         tell(f"  task {name} <- {law.provenance['error']}, {law.points} points")

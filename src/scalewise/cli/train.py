@@ -89,7 +89,7 @@ def train(
     search = _tuned(planned, folder, workers, executor, device, cluster) if tune_lr else None
     if search is not None:
         planned = search.tuned(planned)
-    table, unfinished = train_specs(
+    table, unfinished, machines = train_specs(
         planned,
         folder,
         workers=workers,
@@ -99,7 +99,8 @@ def train(
         shared=shared,
     )
     path = folder / "runs.jsonl"
-    warnings = tuple(_told(event) for event in unfinished) + _edges(search)
+    trials = () if search is None else search.warnings
+    warnings = (*dict.fromkeys((*trials, *machines)), *map(_told, unfinished), *_edges(search))
     return Answer(
         data={
             "out": str(path),
@@ -146,8 +147,9 @@ def _tuned(
     require_training()
     from scalewise.train.rates import tune_rates
 
-    with training_progress(planned) as on_progress:
-        return tune_rates(
+    # Ray tells of lost workers on standard output, which is for the answer alone.
+    with training_progress(planned) as on_progress, redirect_stdout(sys.stderr):
+        search = tune_rates(
             planned,
             folder,
             workers=workers,
@@ -156,6 +158,9 @@ def _tuned(
             on_progress=on_progress,
             cluster=cluster,
         )
+    for warning in search.warnings:
+        tell(f"Warning: {warning}")
+    return search
 
 
 def _edges(search: RateSearch | None) -> tuple[str, ...]:
@@ -177,8 +182,11 @@ def train_specs(
     device: str = "cpu",
     cluster: RayCluster | None = None,
     shared: bool = False,
-) -> tuple[RunTable | None, tuple[Progress, ...]]:
-    """Train what is not done yet, with progress on stderr; the run table, and what went wrong."""
+) -> tuple[RunTable | None, tuple[Progress, ...], tuple[str, ...]]:
+    """Train what is not done yet, with progress on stderr.
+
+    The run table, the runs that did not end well, and what there is to be said of the machines.
+    """
     require_training()
     from scalewise.runs.read import read_runs
     from scalewise.train.executor import train_all
@@ -200,10 +208,10 @@ def train_specs(
     for event in result.unfinished:
         tell(f"Warning: {_told(event)}")
     if not result.rows:
-        return None, result.unfinished
+        return None, result.unfinished, result.warnings
     table = read_runs(result.path)
     tell_reading(table)
-    return table, result.unfinished
+    return table, result.unfinished, result.warnings
 
 
 def require_training() -> None:

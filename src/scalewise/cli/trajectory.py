@@ -41,8 +41,8 @@ def trajectory(
 ) -> Answer:
     """The whole loss curve of a run before it starts, with its band.
 
-    FIT is a file that `scalewise fit --law trajectory --rows all --out` wrote, - for standard
-    input, or the name of published constants (see `scalewise laws`).
+    FIT is a file that `scalewise fit --law trajectory --out` wrote, - for standard input, or the
+    name of published constants (see `scalewise laws`).
 
     --against LOG compares a run under way with the band: where it first left, whether it came
     back, and the final loss to expect now. Exits with 5 if it has left the band for good.
@@ -77,9 +77,11 @@ def _forecast(result: FitResult, curve: LossCurve) -> Answer:
 
 
 def _compared(result: FitResult, curve: LossCurve, log: RunTable) -> Answer:
-    from scalewise.forecast.live_log import on_schedule
+    from scalewise.forecast.on_track import on_track
 
-    found = on_schedule(result, log, curve.params_nonembed, curve.stages, level=curve.level)
+    found = on_track(
+        result, log, stages=curve.stages, params_nonembed=curve.params_nonembed, level=curve.level
+    )
     for note in found.left_out:
         tell(f"Not judged: {note}.")
 

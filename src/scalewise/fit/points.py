@@ -76,12 +76,14 @@ def points_of(
     weights: str | Array | None = None,
     rows: Rows = "finals",
 ) -> Points:
-    """Take from a run table what a law needs.
+    """Take from a run table what a law needs; points that were taken before are as they are.
 
     ``runs`` is a RunTable, anything ``read_runs`` reads, or a mapping of equally long arrays by
     column. ``rows="finals"`` keeps the finished models, ``"all"`` every checkpoint.
     Points with a missing or zero input are left out, and said so; negative ones are an error.
     """
+    if isinstance(runs, Points):
+        return runs
     table = runs if isinstance(runs, RunTable) else _table(runs)
     if rows == "finals":
         table = table.finals()

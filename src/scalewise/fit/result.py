@@ -12,6 +12,7 @@ import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.core.flops import training_flops
+from scalewise.fit.calibration import STATED_LEVEL, Calibration
 from scalewise.fit.objective import Objective
 from scalewise.fit.prediction import (
     Prediction,
@@ -60,7 +61,11 @@ class FitResult:
     ``observed``, ``weights`` and ``cluster`` (the run's number) have an entry per point.
     ``penalty`` holds the priors; ``provenance`` says where they and fixed constants come from.
     ``tasks`` are the laws of downstream error by loss that stand on this one, by task, see
-    ``forecast.downstream``.
+    ``forecast.downstream``. ``stages`` says what each stage of an estimation in stages found, by
+    name, see ``forecast.estimate``; a fit made at once has none. ``calibration`` turns stated
+    predictive intervals into ones of the width that held for public families. ``facts`` is what
+    the run table said of itself, see ``runs.stated``, where whoever wrote the fit kept it.
+    ``policy`` tells which points entered and how, where an estimation policy decided that.
     """
 
     law: Law
@@ -93,6 +98,10 @@ class FitResult:
     penalty: Penalty | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, FitResult] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    policy: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def residuals(self) -> Array:
@@ -159,8 +168,7 @@ class FitResult:
             centres.append(member.on_scale(member.law.value(member.theta, **inputs)))
             samples.append(member.sampled(inputs, centres[-1]))
         centre = np.average(np.stack(np.broadcast_arrays(*centres)), axis=0, weights=shares)
-        low = self._edge(samples, shares, centre, (1 - level) / 2)
-        high = self._edge(samples, shares, centre, (1 + level) / 2)
+        low, high = self._edges(samples, shares, centre, level)
         value, low, high = (self.off_scale(v) for v in (centre, low, high))
         refuse_impossible(self.law, value, columns)
         given = {name: np.asarray(v, dtype=float) for name, v in columns.items()}
@@ -178,16 +186,32 @@ class FitResult:
             warnings=(*self.warnings, *self.interval_doubts),
         )
 
-    def _edge(
-        self, samples: list[Array], shares: list[float], centre: Array, probability: float
-    ) -> Array:
-        """One edge of the interval: the draws' own distance from the centre, plus run noise."""
-        distance = mixed_quantile(samples, shares, probability) - centre
-        degrees = min(self.points - len(self.theta), self.runs - 1)
-        z = t_quantile(probability, max(degrees, 1))
-        # Errors of constants and of the new run are independent: distances add in quadrature.
-        total = self.spread * np.hypot(distance, z * self.noise)
-        return centre + np.sign(z) * total
+    def _edges(
+        self, samples: list[Array], shares: list[float], centre: Array, level: float
+    ) -> tuple[Array, Array]:
+        """Both ends of the interval: as stated, and of the width that proved right for others."""
+        low, high = self._stated(samples, shares, centre, level)
+        if self.calibration is None:
+            return centre - low, centre + high
+        own = sum(self._stated(samples, shares, centre, STATED_LEVEL)) / 2
+        # The calibration is in logs; beside a value, a width in logs is one relative to it.
+        unit = 1.0 if self.objective.in_logs else np.abs(centre)
+        half = self.calibration.half_width(np.asarray(own / unit), level) * unit
+        shape = np.divide(2.0 * half, low + high, out=np.zeros_like(half), where=low + high > 0)
+        return centre - shape * low, centre + shape * high
+
+    def _stated(
+        self, samples: list[Array], shares: list[float], centre: Array, level: float
+    ) -> tuple[Array, Array]:
+        """How far below and above the centre the interval reaches, by the draws and run noise."""
+        degrees = max(min(self.points - len(self.theta), self.runs - 1), 1)
+        distances = []
+        for probability in ((1 - level) / 2, (1 + level) / 2):
+            distance = mixed_quantile(samples, shares, probability) - centre
+            z = t_quantile(probability, degrees)
+            # Errors of constants and of the new run are independent: they add in quadrature.
+            distances.append(self.spread * np.hypot(distance, z * self.noise))
+        return distances[0], distances[1]
 
     def sampled(self, inputs: Mapping[str, Array], centre: Array) -> Array:
         """Predictions of every resample, shape (count, ...), centred on the estimate."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.records import atomic_write, to_json
+from scalewise.fit.calibration import Calibration
 from scalewise.fit.objective import Objective, objective_named
 from scalewise.fit.priors import Penalty
 from scalewise.fit.result import FitResult, FitStatus, Rival
@@ -121,6 +122,9 @@ def fit_data(result: FitResult, *, level: float = 0.9) -> dict[str, Any]:
         "not_identified": list(result.not_identified),
         "noise": result.noise,
         "spread": result.spread,
+        "calibration": None if result.calibration is None else asdict(result.calibration),
+        "policy": result.policy,
+        "stages": dict(result.stages),
         "certificate": _certificate_record(result.certificate),
         "combined": [
             {"law": member.law.key, "weight": weight, "theta": dict(member.theta)}
@@ -173,11 +177,15 @@ def _record(result: FitResult) -> dict[str, Any]:
         "not_identified": list(result.not_identified),
         "warnings": list(result.warnings),
         "spread": result.spread,
+        "calibration": None if result.calibration is None else asdict(result.calibration),
+        "policy": result.policy,
         "weight": result.weight,
         "rivals": [{"weight": r.weight, "result": _record(r.result)} for r in result.rivals],
         "penalty": _penalty_record(result.penalty),
         "provenance": dict(result.provenance),
         "tasks": {task: _record(member) for task, member in result.tasks.items()},
+        "stages": dict(result.stages),
+        "facts": dict(result.facts),
     }
 
 
@@ -231,6 +239,8 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         not_identified=tuple(record["not_identified"]),
         warnings=tuple(record["warnings"]),
         spread=float(record["spread"]),
+        calibration=_calibration(record.get("calibration")),
+        policy=str(record.get("policy", "")),
         weight=float(record["weight"]),
         rivals=tuple(
             Rival(weight=float(r["weight"]), result=_result(r["result"])) for r in record["rivals"]
@@ -241,6 +251,8 @@ def _result(record: Mapping[str, Any]) -> FitResult:
         penalty=_penalty(record.get("penalty")),
         provenance=dict(record.get("provenance", {})),
         tasks={task: _result(member) for task, member in record.get("tasks", {}).items()},
+        stages={str(stage): str(told) for stage, told in record.get("stages", {}).items()},
+        facts={str(name): str(told) for name, told in record.get("facts", {}).items()},
     )
 
 
@@ -289,4 +301,16 @@ def _law(record: Mapping[str, Any]) -> Law:
         quantity=record["quantity"],
         default_objective=str(record["default_objective"]),
         implicit=str(record.get("implicit", "")),
+    )
+
+
+def _calibration(record: Mapping[str, Any] | None) -> Calibration | None:
+    if record is None:
+        return None
+    return Calibration(
+        exponent=float(record["exponent"]),
+        levels=tuple(float(v) for v in record["levels"]),
+        factors=tuple(float(v) for v in record["factors"]),
+        families=int(record["families"]),
+        groups=int(record["groups"]),
     )

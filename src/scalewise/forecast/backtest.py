@@ -8,28 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import ScalewiseError, UnfitDataError, UsageError
-from scalewise.core.quantities import format_count
+from scalewise.core.errors import ScalewiseError, UsageError
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import QUICK, THOROUGH, Effort
 from scalewise.fit.uncertainty import Resampling
 from scalewise.forecast.candidates import candidates
+from scalewise.forecast.policy import FINALS, EstimationPolicy
+from scalewise.forecast.splits import Split, column_or_nan, size_column
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 NAIVE = ("best seen", "most compute")
-MAX_SPLITS = 4
 QUICK_DRAWS = 100
-_LEAST_SIZES = 3  # that a law is fitted to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How every fit of a comparison is made, so that laws differ in nothing else."""
+    """How every fit of a comparison is made, so that laws differ in nothing else.
 
+    ``estimation`` says which points enter, None leaves that to ``estimation_for``; its objective
+    holds where this one names none.
+    """
+
+    estimation: EstimationPolicy | None = None
     objective: str | None = None
     delta: float | None = None
     level: float = 0.9
@@ -68,22 +72,6 @@ class HeldOutPoint:
     def inside(self) -> bool:
         """Whether the interval held the measured value."""
         return self.low <= self.measured <= self.high
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Small runs to fit, larger ones to forecast."""
-
-    label: str
-    fitted: RunTable
-    held_out: RunTable
-    max_fitted_flops: float
-    max_target_flops: float
-
-    @property
-    def reach(self) -> float:
-        """How many times more compute the largest target took than the largest fitted run."""
-        return self.max_target_flops / self.max_fitted_flops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,69 +117,28 @@ class LawScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """Every law and naive rule over the same splits, best mean error first."""
+    """Every law and naive rule over the same splits, best mean error first.
+
+    ``policy`` tells which points entered, where checkpoints did.
+    """
 
     scores: tuple[LawScore, ...]
     splits: tuple[Split, ...]
     level: float
     recommended: str
     warnings: tuple[str, ...] = ()
-
-
-def splits_by_size(table: RunTable, *, most: int = MAX_SPLITS) -> tuple[Split, ...]:
-    """Hold out the largest size, then the two largest, and so on while three remain.
-
-    With many sizes the cuts are spread over the upper half of them. Raises UnfitDataError with
-    fewer than four sizes.
-    """
-    column = size_column(table)
-    table = table.where(f"{column} > 0 and loss > 0")
-    sizes = np.unique(table.column(column))
-    if len(sizes) < _LEAST_SIZES + 1:
-        raise UnfitDataError(
-            f"The runs have {len(sizes)} sizes; to fit three and hold out one takes four.",
-            hint="Add runs of other sizes; until then no forecast from them has been tested.",
-        )
-    least = max(_LEAST_SIZES, len(sizes) // 2)
-    cuts = np.unique(np.linspace(least, len(sizes) - 1, num=most).round().astype(int))
-    splits = (split_at(table, float(sizes[cut - 1])) for cut in cuts)
-    # A larger model trained on little is no test of reaching further, unless nothing else is.
-    ahead = tuple(split for split in splits if not split.reach < 1)
-    return ahead or (split_at(table, float(sizes[-2])),)
-
-
-def split_at(table: RunTable, size: float) -> Split:
-    """Fit the runs up to a size, forecast those beyond."""
-    column = size_column(table)
-    fitted = table.where(f"{column} <= {size!r}")
-    held_out = table.where(f"{column} > {size!r}")
-    return Split(
-        label=f"{column} up to {format_count(size)}",
-        fitted=fitted,
-        held_out=held_out,
-        max_fitted_flops=_most_flops(fitted),
-        max_target_flops=_most_flops(held_out),
-    )
-
-
-def size_column(table: RunTable) -> str:
-    """The column that orders runs by size."""
-    for column in ("params", "params_nonembed", "flops", "tokens"):
-        if table.has(column):
-            return column
-    raise UnfitDataError(
-        "The runs have no params, flops or tokens to order them by.",
-        hint="Map one of these columns, for example --map params=N.",
-    )
+    policy: str = ""
 
 
 def fit_by(policy: Policy, law: Law, table: RunTable, *, bootstrap: int) -> FitResult:
     """Fit one law as a policy says."""
+    how = policy.estimation or FINALS
     return fit(
         law,
-        table,
-        objective=policy.objective,
-        delta=policy.delta,
+        how.points(law, table) if how.is_of_curves else table,
+        objective=policy.objective or how.objective,
+        delta=policy.delta if policy.objective else policy.delta or how.delta,
+        bounds=how.bounds_of(law),
         bootstrap=bootstrap,
         resampling=policy.resampling,
         seed=policy.seed,
@@ -242,7 +189,7 @@ def naive_points(rule: str, split: Split) -> tuple[HeldOutPoint, ...]:
     if rule == "best seen":
         guess = float(np.min(fitted))
     else:
-        compute = _column(split.fitted, "flops")
+        compute = column_or_nan(split.fitted, "flops")
         if not np.isfinite(compute).any():
             compute = split.fitted.column(size_column(split.fitted))
         guess = float(fitted[int(np.nanargmax(compute))])
@@ -336,20 +283,15 @@ def naive_scores(splits: Sequence[Split], *, level: float) -> tuple[LawScore, ..
     )
 
 
-def loss_finals(runs: object) -> RunTable:
-    """The finished models of whatever ``read_runs`` accepts, those with a usable loss."""
-    from scalewise.runs.read import read_runs
-
-    table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    return table.finals().where("loss > 0")
-
-
-def law_candidates(table: RunTable, laws: Sequence[str | Law] | None) -> tuple[Law, ...]:
+def law_candidates(
+    table: RunTable, laws: Sequence[str | Law] | None, policy: Policy
+) -> tuple[Law, ...]:
     """The laws to compare on a table.
 
     Raises UsageError for one that predicts anything but loss.
     """
-    found = candidates(table, laws)
+    curves = policy.estimation is not None and policy.estimation.is_of_curves
+    found = candidates(table, laws, curves=curves)
     for law in found:
         if law.quantity != "loss":
             raise UsageError(
@@ -365,7 +307,7 @@ def _points(
 ) -> tuple[HeldOutPoint, ...]:
     names = table.text("run_id")
     size, tokens, flops = (
-        _column(table, column) for column in (size_column(table), "tokens", "flops")
+        column_or_nan(table, column) for column in (size_column(table), "tokens", "flops")
     )
     return tuple(
         HeldOutPoint(
@@ -380,12 +322,3 @@ def _points(
         )
         for i in range(len(table))
     )
-
-
-def _column(table: RunTable, name: str) -> Array:
-    return table.column(name) if table.has(name) else np.full(len(table), np.nan)
-
-
-def _most_flops(table: RunTable) -> float:
-    flops = _column(table, "flops")
-    return float(np.nanmax(flops)) if np.isfinite(flops).any() else float("nan")

@@ -7,19 +7,23 @@ branches              local   the largest batch that still comes to the same los
 ====================  ======  ====================================================================
 
 Global and local are different numbers even without error: b = B_crit (1 + alpha_S/alpha_B
-(L - L_inf)/L). Each method is held against the joint fit's number of its own kind.
+(L - L_inf)/L). Each method is held against the joint fit's number of its own kind; `batch_methods`
+puts together all that a fit, a run table and a file of branches hold.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from scalewise.core.errors import RunDataError, UnfitDataError, UsageError
+from scalewise.core.errors import LawError, RunDataError, UnfitDataError, UsageError
+from scalewise.fit.result import FitResult
 from scalewise.forecast.contours import Contours
+from scalewise.forecast.fitted_contours import fitted_contours
 from scalewise.forecast.trajectory import Trajectory, positive
 from scalewise.runs.table import RunTable
 
@@ -30,6 +34,7 @@ GLOBAL: tuple[Method, ...] = ("contours",)
 NOISE_SCALE = "noise_scale_tokens"
 _NEAR = 0.02  # of log loss, within which checkpoints count for a level
 _FEWEST = 3  # checkpoints of one level
+LEVELS = 5  # losses of a table of all methods
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +69,13 @@ class MethodComparison:
     """Measurements from the highest loss to the lowest, each with the joint fit's own number.
 
     ``expected`` is the joint fit's critical batch of the same kind, ``ratios`` the measured over
-    it.
+    it; ``lacking`` says what could not be compared.
     """
 
     measurements: tuple[BatchMeasurement, ...]
     expected: Array
     source: str
+    lacking: tuple[str, ...] = ()
 
     @property
     def ratios(self) -> Array:
@@ -94,6 +100,63 @@ class MethodComparison:
         present = {m.method for m in self.measurements}
         order: tuple[Method, ...] = ("contours", "noise scale", "branches")
         return tuple(method for method in order if method in present)
+
+
+def batch_methods(
+    result: FitResult,
+    *,
+    runs: RunTable | None = None,
+    branches: Sequence[Mapping[str, Any]] = (),
+    level: float = 0.9,
+) -> MethodComparison:
+    """Critical batches of a trajectory fit by its own contours, noise scales and branches.
+
+    ``runs`` hold the noise scales (column noise_scale_tokens) and the losses of the runs that were
+    branched. Contours and noise scales are compared at up to five losses. Raises UnfitDataError if
+    nothing was measured, LawError for a fit of another law.
+    """
+    path = Trajectory.from_fit(result)
+    found: list[BatchMeasurement] = []
+    lacking: list[str] = []
+    losses: list[float] = []
+    try:
+        contours = _spread_out(fitted_contours(result))
+    except (LawError, UnfitDataError) as error:
+        lacking.append(f"No contours: {error.message}")
+    else:
+        found += contour_measurements(contours, level=level)
+        losses = [contour.loss for contour in contours.contours]
+    if runs is not None and runs.has(NOISE_SCALE):
+        found += noise_scale_measurements(runs, losses or _levels(runs), level=level)
+    else:
+        lacking.append(f"No noise scales: no runs with a column {NOISE_SCALE}.")
+    if branches and runs is None:
+        raise UsageError(
+            "Branches were given without the runs that they left.",
+            hint="Give the table of those runs too: it has their losses.",
+        )
+    if runs is not None:
+        found += branch_measurements(runs, branches)
+    reached = [m for m in found if m.is_global or path.floor(m.params_nonembed) < m.loss]
+    if below := len(found) - len(reached):
+        lacking.append(f"{below} measurements at losses below the fitted floor of their size.")
+    return replace(compare_methods(path, reached), lacking=tuple(lacking))
+
+
+def _spread_out(contours: Contours) -> Contours:
+    """Up to five of the straddling contours, evenly among them; of any if none straddles."""
+    usable = contours.straddling or contours.contours
+    places = np.unique(np.linspace(0, len(usable) - 1, LEVELS).round().astype(int))
+    return replace(contours, contours=tuple(usable[i] for i in places))
+
+
+def _levels(runs: RunTable) -> list[float]:
+    """Losses within the range in which noise scales were measured, evenly in logs."""
+    scale, loss = runs.column(NOISE_SCALE), runs.column("loss")
+    usable = loss[(scale > 0) & (loss > 0) & np.isfinite(scale) & np.isfinite(loss)]
+    if not len(usable):
+        return []
+    return list(np.geomspace(usable.max(), usable.min(), LEVELS + 2)[1:-1].tolist())
 
 
 def compare_methods(
@@ -177,15 +240,18 @@ def branch_measurements(
 ) -> tuple[BatchMeasurement, ...]:
     """Branched training as measurements; each has run_id, step, low_tokens and high_tokens.
 
-    The loss is that of the run's checkpoint nearest to the step. Without an upper end the largest
-    branch that kept up stands for the critical batch. Raises RunDataError for a run that the table
-    does not have.
+    The loss is that of the run's checkpoint nearest to the step; a run named after another with
+    its tokens (name-t1000000) is the beginning of that one. Without an upper end the largest branch
+    that kept up stands for the critical batch. Raises RunDataError for a run that the table does
+    not have.
     """
     names = np.array(runs.text("run_id"))
     step, loss, size = (runs.column(name) for name in ("step", "loss", "params_nonembed"))
     found = []
     for branch in branches:
-        mine = np.flatnonzero((names == branch["run_id"]) & np.isfinite(loss))
+        whole = re.sub(r"-t\d+$", "", str(branch["run_id"]))
+        name = branch["run_id"] if branch["run_id"] in names else whole
+        mine = np.flatnonzero((names == name) & np.isfinite(loss))
         if not len(mine):
             raise RunDataError(
                 f"The runs do not hold {branch['run_id']!r}, which branches started from.",

@@ -23,12 +23,15 @@ _CONSIDERED = (
 _LEVELS = 3  # distinct values of an input that tell an exponent from an offset
 
 
-def candidates(table: RunTable, laws: Sequence[str | Law] | None = None) -> tuple[Law, ...]:
+def candidates(
+    table: RunTable, laws: Sequence[str | Law] | None = None, *, curves: bool = False
+) -> tuple[Law, ...]:
     """The laws to compare: those named, else all of the catalogue that the table can carry.
 
     A law takes part if each of its inputs takes at least three values and no other input that
     varies is left out of it. Laws stated in one parameter count are also tried on the other, as
-    a law of its own whose key says so, for example ``kaplan-overfit@params``.
+    a law of its own whose key says so, for example ``kaplan-overfit@params``. On ``curves`` laws of
+    compute alone take no part: along a run its size stands still, and no one rule ties the two.
     Raises UnfitDataError if no law qualifies.
     """
     if laws is not None:
@@ -39,6 +42,8 @@ def candidates(table: RunTable, laws: Sequence[str | Law] | None = None) -> tupl
     for key in _CONSIDERED:
         for law in _on_each_count(LAWS[key], table):
             inputs = set(law.columns)
+            if curves and inputs == {"flops"}:
+                continue
             if any(_levels(table, column) < _LEVELS for column in inputs):
                 continue
             needs_size = bool(varying & sizes) and not inputs & (sizes | {"flops"})

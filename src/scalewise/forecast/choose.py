@@ -3,7 +3,8 @@
 No single law is right, and the one that fits best in-sample is often not the one that forecasts
 best (in-sample error cannot see extrapolation). Laws are therefore weighted by the inverse of
 their mean squared held-out error (Bates & Granger 1969), and what the combination's own held-out
-errors exceed its intervals by widens the interval it gives.
+errors exceed its intervals by widens the interval it gives. What such intervals were worth on
+public families of runs decides their width at last, see ``forecast.calibration``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.errors import UnfitDataError
 from scalewise.fit.engine import DEFAULT_BOOTSTRAP
-from scalewise.fit.engine import fit as fit_law
-from scalewise.fit.points import Rows
-from scalewise.fit.priors import Prior
 from scalewise.fit.result import FitResult, Rival
 from scalewise.forecast.backtest import (
     DEFAULT_POLICY,
@@ -28,23 +26,24 @@ from scalewise.forecast.backtest import (
     HeldOutPoint,
     LawScore,
     Policy,
-    Split,
     fit_by,
     held_out_points,
     law_candidates,
-    loss_finals,
     naive_scores,
     score,
     score_laws,
-    splits_by_size,
 )
+from scalewise.forecast.calibration import calibration
 from scalewise.forecast.candidates import parameter_count
+from scalewise.forecast.policy import FINALS
+from scalewise.forecast.splits import Split, loss_rows, splits_by_size
 from scalewise.laws.law import Law
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 AUTO = "auto"
+AUTO_STATED = "auto, as stated"
 # A law whose held-out error is this many times the best one's adds nothing but its name.
 _WORST_RATIO = 2.5
 # What is believed before any split is seen: squared errors this many times the stated ones, with
@@ -56,51 +55,6 @@ _PLAINLY_WORSE = 6.0  # the same where they cannot
 _NEAR_TIE = 1.2  # squared errors within this ratio are no reason to leave the usual count
 # A fit through every point knows no noise, and an interval without width makes no claim to test.
 _NO_WIDTH = 1e-6
-
-
-def fit(
-    law: Law | str,
-    runs: object,
-    *,
-    objective: str | None = None,
-    delta: float | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    fixed: Mapping[str, float | str] | None = None,
-    priors: Mapping[str, Prior] | None = None,
-    weights: str | Array | None = None,
-    rows: Rows = "finals",
-    bootstrap: int = DEFAULT_BOOTSTRAP,
-    seed: int = 0,
-) -> FitResult:
-    """Fit one law, or with ``law="auto"`` all that the runs can carry, combined by backtest.
-
-    Otherwise as ``scalewise.fit.engine.fit``. Bounds, fixed constants, priors, weights and
-    checkpoints belong to one law and are refused with ``auto``.
-    """
-    if law != AUTO:
-        return fit_law(
-            law,
-            runs,
-            objective=objective,
-            delta=delta,
-            bounds=bounds,
-            fixed=fixed,
-            priors=priors,
-            weights=weights,
-            rows=rows,
-            bootstrap=bootstrap,
-            seed=seed,
-        )
-    given = {"bounds": bounds, "fixed": fixed, "priors": priors, "weights": weights}
-    refused = [name for name, value in given.items() if value is not None]
-    if rows != "finals":
-        refused.append(f"rows={rows!r}")
-    if refused:
-        raise UsageError(
-            f"{', '.join(refused)} cannot be used with law 'auto'.", hint="Name one law."
-        )
-    policy = Policy(objective=objective, delta=delta, seed=seed)
-    return choose(runs, policy=policy, bootstrap=bootstrap)
 
 
 def choose(
@@ -115,14 +69,15 @@ def choose(
     Raises UnfitDataError if no law can be fitted. With too few sizes to hold any out, laws share
     in equal parts and the result says that it is untested.
     """
-    table = loss_finals(runs)
-    options = law_candidates(table, laws)
+    table, policy = _rows_and_policy(runs, policy)
+    options = law_candidates(table, laws, policy)
     try:
         splits = splits_by_size(table)
+        scores = score_laws(options, splits, policy)
+        result = combine(table, options, scores, splits, policy, bootstrap=bootstrap)
     except UnfitDataError as error:
-        return _untested(table, options, str(error), policy, bootstrap=bootstrap)
-    scores = score_laws(options, splits, policy)
-    return combine(table, options, scores, splits, policy, bootstrap=bootstrap)
+        result = _untested(table, options, str(error), policy, bootstrap=bootstrap)
+    return replace(result, policy=_policy_told(policy))
 
 
 def backtest(
@@ -136,15 +91,19 @@ def backtest(
     ``auto`` is chosen anew within each split from the runs it may see, so its score is as honest
     as a single law's. Raises UnfitDataError with fewer than four sizes.
     """
-    table = loss_finals(runs)
-    options = law_candidates(table, laws)
+    table, policy = _rows_and_policy(runs, policy)
+    options = law_candidates(table, laws, policy)
     splits = splits_by_size(table)
     scores = [*score_laws(options, splits, policy)]
-    scores.append(_score_auto(options, splits, policy))
+    scores += _scores_of_auto(options, splits, policy)
     scores += naive_scores(splits, level=policy.level)
     scores.sort(key=lambda s: s.mean_abs_error)
     best_naive = min(s.mean_abs_error for s in scores if s.coverage is None and s.points)
-    beaten = [s.law for s in scores if s.coverage is not None and s.mean_abs_error < best_naive]
+    beaten = [
+        s.law
+        for s in scores
+        if s.coverage is not None and s.mean_abs_error < best_naive and s.law != AUTO_STATED
+    ]
     warnings = []
     if not beaten:
         warnings.append(
@@ -156,7 +115,13 @@ def backtest(
         level=policy.level,
         recommended=AUTO if AUTO in beaten else (beaten[0] if beaten else "none"),
         warnings=tuple(warnings),
+        policy=_policy_told(policy),
     )
+
+
+def _rows_and_policy(runs: object, policy: Policy) -> tuple[RunTable, Policy]:
+    table, how = loss_rows(runs, policy.estimation)
+    return table, replace(policy, estimation=how)
 
 
 def combine(
@@ -297,15 +262,27 @@ def _ratio(points: Sequence[HeldOutPoint], weights: Sequence[float], z: float) -
     return None if sd <= _NO_WIDTH else float((np.log(points[0].measured) - centre) / sd)
 
 
-def _score_auto(laws: Sequence[Law], splits: Sequence[Split], policy: Policy) -> LawScore:
-    points: list[HeldOutPoint] = []
+def _scores_of_auto(
+    laws: Sequence[Law], splits: Sequence[Split], policy: Policy
+) -> tuple[LawScore, ...]:
+    """``auto`` with calibrated intervals, and with those that its own backtests lead to."""
+    calibrated: list[HeldOutPoint] = []
+    stated: list[HeldOutPoint] = []
     for split in splits:
         result = _auto_within(split, laws, policy)
         if result is not None:
-            points += held_out_points(result, split.held_out, level=policy.level)
+            calibrated += held_out_points(result, split.held_out, level=policy.level)
+            plain = replace(result, calibration=None)
+            stated += held_out_points(plain, split.held_out, level=policy.level)
     title = "laws combined by their own backtests"
-    status = "fitted" if points else "no split leaves enough sizes to choose by"
-    return score(AUTO, title, points, level=policy.level, splits=len(splits), status=status)
+    status = "fitted" if calibrated else "no split leaves enough sizes to choose by"
+    return tuple(
+        score(key, told, points, level=policy.level, splits=len(splits), status=status)
+        for key, told, points in (
+            (AUTO, f"{title}, intervals calibrated on public families", calibrated),
+            (AUTO_STATED, f"{title}, intervals as stated", stated),
+        )
+    )
 
 
 def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult | None:
@@ -356,7 +333,14 @@ def _attempt(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> Fi
 
 
 def _combined(members: Sequence[tuple[float, FitResult]], spread: float) -> FitResult:
-    """The heaviest result leading the others."""
+    """The heaviest result leading the others, with intervals of the width that held elsewhere."""
     (weight, leader), *others = sorted(members, key=lambda member: -member[0])
     rivals = tuple(Rival(weight=share, result=result) for share, result in others)
-    return leader.combined_with(rivals, weight=weight, spread=spread)
+    result = leader.combined_with(rivals, weight=weight, spread=spread)
+    return replace(result, calibration=calibration())
+
+
+def _policy_told(policy: Policy) -> str:
+    """The estimation policy in words, empty for the usual one of finished models."""
+    how = policy.estimation
+    return "" if how is None or how == FINALS else str(how)

@@ -9,7 +9,8 @@ asymptotes          the floor of each size, beside the loss where its runs ended
 ==================  ============================================================================
 
 Forms are judged by the curves of the largest size and by those of the batch furthest out, each
-forecast from all others. The plain law stands unless another form's error is clearly lower.
+forecast from all others. The plain law stands unless another form's error is clearly lower. What
+each stage found, or why it was not possible, is kept with the fit as ``FitResult.stages``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.engine import fit
+from scalewise.fit.priors import Prior
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import THOROUGH, Effort
 from scalewise.forecast.asymptotes import Asymptote, asymptotes
 from scalewise.forecast.contours import Contours, batch_contours
 from scalewise.forecast.curves import WARMUPS, Curves, read_curves
 from scalewise.forecast.fitted_rows import kept_rows
+from scalewise.forecast.stage_notes import NOT_TESTED, FormScore, stage_notes
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.laws.trajectory import TRAJECTORY_LAWS
 from scalewise.runs.table import RunTable
@@ -46,25 +49,6 @@ _HELD_OUT_DRAWS = 100
 # Of fits that only forecast held-out curves: a place in a flat valley is as good as its bottom.
 _BRIEF = replace(THOROUGH, refined=8, tolerance=1e-9, follows_valleys=False)
 _EXACT = 1e-9  # of log loss: errors below are rounding, and judge nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormScore:
-    """One form's mean absolute error of log loss on each set of held-out curves.
-
-    ``error`` is their mean, NaN without any; ``told`` says why a form could not be scored.
-    """
-
-    law: str
-    errors: Mapping[str, float]
-    told: str = ""
-
-    @property
-    def error(self) -> float:
-        """The mean over the sets; infinite where one could not be forecast."""
-        if self.told:
-            return float("inf")
-        return float(np.mean(list(self.errors.values()))) if self.errors else float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +78,11 @@ def fit_trajectory(
     runs: object,
     *,
     forms: Sequence[str] = FORMS,
+    objective: str | None = None,
+    delta: float | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    fixed: Mapping[str, float | str] | None = None,
+    priors: Mapping[str, Prior] | None = None,
     warmups: float = WARMUPS,
     gap: float = GAP,
     points: int = POINTS,
@@ -106,8 +95,10 @@ def fit_trajectory(
     ``runs`` has params_nonembed, step, batch_tokens and loss, one row per checkpoint. Curves begin
     after ``warmups`` times their warm-up and less than ``gap`` nats/token above their floor, and
     count with ``points`` rows each. Of the ``forms`` the one that forecasts held-out curves best
-    is kept, the plain law unless another errs by a tenth less. Raises RunDataError for missing
-    columns and UnfitDataError if the rows cannot carry six constants.
+    is kept, the plain law unless another errs by a tenth less. ``objective`` (huber-log, its
+    ``delta`` 3e-3), ``bounds``, ``fixed`` and ``priors`` go to every fit of a form, as in
+    ``scalewise.fit``. Raises RunDataError for missing columns and UnfitDataError if the rows
+    cannot carry six constants.
     """
     if unknown := [form for form in forms if form not in FORMS] or not forms:
         raise UsageError(
@@ -119,40 +110,51 @@ def fit_trajectory(
             f"points={points} and gap={gap:g} leave no curve.",
             hint=f"{POINTS} points and a gap of {GAP:g} nats/token are usual.",
         )
+    if delta is None and objective in (None, "huber-log"):
+        delta = DELTA
+    how = {"objective": objective, "delta": delta, "bounds": bounds, "fixed": fixed,
+           "priors": priors}  # fmt: skip
     read = read_curves(runs, warmups=warmups)
     table, left_out = _below_transient(read.thinned(points), gap)
     splits = _splits(table)
-    scores = sorted((_score(form, splits) for form in forms), key=lambda s: s.error)
+    scores = sorted((_score(form, splits, how) for form in forms), key=lambda s: s.error)
     chosen = _chosen(scores, forms)
-    result = _fit(chosen, table, bootstrap=bootstrap, seed=seed, effort=THOROUGH)
-    spread = _spread(chosen, splits, level, seed) if bootstrap else 1.0
+    result = _fit(chosen, table, how, bootstrap=bootstrap, seed=seed, effort=THOROUGH)
+    spread = _spread(chosen, splits, how, level, seed) if bootstrap else 1.0
     contours, told = _contours(read)
     told += _doubts(chosen, scores, splits)
-    result = replace(result, spread=spread, warnings=(*result.warnings, *told))
+    floors = asymptotes(result, level=level)
+    notes = stage_notes(
+        result, tuple(scores), tuple(splits), contours=contours, floors=floors, left_out=left_out
+    )
+    result = replace(result, spread=spread, warnings=(*result.warnings, *told), stages=notes)
     return TrajectoryFit(
         result=result,
         forms=tuple(scores),
         held_out=tuple(splits),
         contours=contours,
-        asymptotes=asymptotes(result, level=level),
+        asymptotes=floors,
         left_out=left_out,
         warnings=result.warnings,
     )
 
 
 def _fit(
-    form: str, table: RunTable, *, bootstrap: int = 0, seed: int = 0, effort: Effort = _BRIEF
-) -> FitResult:
-    return fit(form, table, rows="all", delta=DELTA, bootstrap=bootstrap, seed=seed, effort=effort)
+    form: str, table: RunTable, how: Mapping[str, Any], *, bootstrap: int = 0, seed: int = 0,
+    effort: Effort = _BRIEF,
+) -> FitResult:  # fmt: skip
+    return fit(form, table, rows="all", bootstrap=bootstrap, seed=seed, effort=effort, **how)
 
 
 def _below_transient(read: Curves, gap: float) -> tuple[RunTable, tuple[str, ...]]:
     """The rows less than ``gap`` above the floor that a first fit gives their size."""
-    table = read.table
-    first = Trajectory.from_fit(_fit(PLAIN, table))
-    floor = np.asarray(first.floor(table.column("params_nonembed")))
+    table, told = read.table, read.left_out
+    first = _fit(PLAIN, table, {"delta": DELTA})
+    if first.status is FitStatus.NOT_IDENTIFIED:
+        # Its floors are no floors: nothing can be called early by them.
+        return table, told
+    floor = np.asarray(Trajectory.from_fit(first).floor(table.column("params_nonembed")))
     late = table.column("loss") - floor < gap
-    told = read.left_out
     if not late.any():
         raise UnfitDataError(
             f"Every row lies {gap:g} nats/token or more above the floor of its size.",
@@ -183,11 +185,13 @@ def _splits(table: RunTable) -> dict[str, tuple[RunTable, RunTable]]:
     }
 
 
-def _score(form: str, splits: Mapping[str, tuple[RunTable, RunTable]]) -> FormScore:
+def _score(
+    form: str, splits: Mapping[str, tuple[RunTable, RunTable]], how: Mapping[str, Any]
+) -> FormScore:
     errors: dict[str, float] = {}
     for name, (rest, out) in splits.items():
         try:
-            result = _fit(form, rest)
+            result = _fit(form, rest, how)
         except UnfitDataError as error:
             return FormScore(law=form, errors=errors, told=error.message)
         if result.status is FitStatus.NOT_IDENTIFIED:
@@ -214,13 +218,14 @@ def _chosen(scores: Sequence[FormScore], forms: Sequence[str]) -> str:
 
 
 def _spread(
-    form: str, splits: Mapping[str, tuple[RunTable, RunTable]], level: float, seed: int
-) -> float:
+    form: str, splits: Mapping[str, tuple[RunTable, RunTable]], how: Mapping[str, Any],
+    level: float, seed: int,
+) -> float:  # fmt: skip
     """By how much held-out curves missed the intervals, at least 1; one set counts as a prior."""
     z = NormalDist().inv_cdf((1 + level) / 2)
     squared = [1.0]
     for rest, out in splits.values():
-        result = _fit(form, rest, bootstrap=_HELD_OUT_DRAWS, seed=seed)
+        result = _fit(form, rest, how, bootstrap=_HELD_OUT_DRAWS, seed=seed)
         columns: dict[str, Any] = {column: out.column(column) for column in result.law.columns}
         found = result.predict(level=level, **columns)
         sd = np.log(np.asarray(found.high) / np.asarray(found.low)) / (2 * z)
@@ -244,8 +249,8 @@ def _doubts(
     told = []
     if not splits:
         told.append(
-            "Too few sizes and batches to hold any out: the form is not tested, and the intervals "
-            "hold only what resampled runs show."
+            f"{NOT_TESTED}: the form is not tested, and the intervals hold only what resampled "
+            "runs show."
         )
     elif chosen != PLAIN:
         errors = {score.law: score.error for score in scores}

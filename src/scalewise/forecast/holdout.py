@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,18 +14,15 @@ from scalewise.forecast.backtest import (
     DEFAULT_POLICY,
     LawScore,
     Policy,
-    Split,
     held_out_points,
     law_candidates,
-    loss_finals,
     naive_scores,
     score,
     score_laws,
-    size_column,
-    split_at,
 )
 from scalewise.forecast.choose import AUTO, choose
 from scalewise.forecast.repeats import seed_noise
+from scalewise.forecast.splits import Split, loss_rows, size_column, split_at
 from scalewise.laws.law import Law
 
 
@@ -59,7 +56,8 @@ def forecast_held_out(
 
     Raises UnfitDataError if fewer than three sizes would be left.
     """
-    table = loss_finals(runs)
+    table, how = loss_rows(runs, policy.estimation)
+    policy = replace(policy, estimation=how)
     column = size_column(table)
     all_sizes = np.unique(table.column(column))
     if sizes < 1 or len(all_sizes) - sizes < 3:
@@ -76,7 +74,7 @@ def forecast_held_out(
         level=policy.level,
         splits=1,
     )
-    options = law_candidates(split.fitted, laws)
+    options = law_candidates(split.fitted, laws, policy)
     scores = (
         auto,
         *score_laws(options, [split], policy),

@@ -1,4 +1,4 @@
-"""The log of a run under way, laid beside the batch schedule that was forecast for it."""
+"""The log of a run under way: one run, its size, and its batches as logged or as planned."""
 
 from __future__ import annotations
 
@@ -8,78 +8,141 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import UsageError
+from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.quantities import format_count
-from scalewise.fit.result import FitResult
-from scalewise.forecast.on_track import OnTrack, on_track
+from scalewise.forecast.trajectory import positive
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Stages = Sequence[tuple[float, float]]
+Stages = Sequence[tuple[float, float]]  # (batch_tokens, steps) one after another
 
 _SAME = 0.01  # relative: one model is counted with norms and biases, or without
-_NO_LOSS = "rows without size, step, batch or loss"
 
 
-def on_schedule(
-    result: FitResult,
-    log: RunTable,
-    params_nonembed: float,
-    stages: Stages,
-    *,
-    level: float = 0.9,
-    seed: int = 0,
-) -> OnTrack:
-    """Judge a log by the forecast for a schedule of pairs (batch_tokens, steps).
+def one_run(log: object) -> RunTable:
+    """A log as a table of one run. Raises RunDataError where it holds several."""
+    import polars as pl
 
-    Beyond `on_track`, whose errors these are, the batches still to come count in the projected
-    loss. Raises UsageError for a log of another size, of other batches, or that goes on beyond
-    the schedule.
-    """
-    _same_size(log, params_nonembed)
-    if log.has("step"):
-        _same_batches(log, stages)
-        _within(log, stages)
-        log = _with_schedule(log, stages) if len(stages) > 1 else log
-    found = on_track(
-        result, log, until=sum(steps for _, steps in stages), level=level, seed=seed,
-        params_nonembed=None if log.has("params_nonembed") else params_nonembed,
-        batch_tokens=None if log.has("batch_tokens") else stages[0][0],
-    )  # fmt: skip
-    if len(stages) == 1:
-        return found
-    return replace(found, left_out=_without_ours(found.left_out, len(stages)))
+    from scalewise.runs.read import read_runs
 
-
-def _without_ours(left_out: tuple[str, ...], added: int) -> tuple[str, ...]:
-    """What was left out of the log, less the rows that only carry the schedule."""
-    told = []
-    for note in left_out:
-        count, _, rest = note.partition(" ")
-        if rest != _NO_LOSS:
-            told.append(note)
-        elif int(count) > added:
-            told.append(f"{int(count) - added} {rest}")
-    return tuple(told)
-
-
-def _same_size(log: RunTable, params_nonembed: float) -> None:
-    if not log.has("params_nonembed"):
-        return
-    sizes = log.column("params_nonembed")
-    other = sizes[np.abs(sizes / params_nonembed - 1) > _SAME]
-    if len(other):
-        raise UsageError(
-            f"The log is of a run of {format_count(float(other[0]))} params_nonembed, the forecast "
-            f"of {format_count(params_nonembed)}.",
-            hint="Give the size of the run that was logged.",
+    table = read_runs(log)
+    ids = table.frame["run_id"]
+    # Rows of a log without run_id are named one by one, also by `write_runs`.
+    if "run_id" not in table.mapping or ids.str.contains(r"^row-\d+$").all():
+        table = replace(table, frame=table.frame.with_columns(pl.lit("log").alias("run_id")))
+    sizes = np.unique(table.column("params_nonembed")) if table.has("params_nonembed") else [0.0]
+    if table.run_count > 1 or len(sizes) > 1:
+        raise RunDataError(
+            f"The log holds {table.run_count} runs of {len(sizes)} sizes.",
+            hint="Choose one, for example with where=\"run_id == '...'\".",
         )
+    return table
 
 
-def _same_batches(log: RunTable, stages: Stages) -> None:
+def with_given(
+    log: RunTable, *, params_nonembed: float | None, batch_tokens: float | None
+) -> RunTable:
+    """The log with the size and batch that it lacks; what it has must agree to 1 %."""
+    import polars as pl
+
+    for name, given in (("params_nonembed", params_nonembed), ("batch_tokens", batch_tokens)):
+        if given is None:
+            continue
+        value = float(positive(name, given))
+        if not log.has(name):
+            log = replace(log, frame=log.frame.with_columns(pl.lit(value).alias(name)))
+            continue
+        logged = log.column(name)
+        other = logged[np.abs(logged / value - 1) > _SAME]
+        if len(other):
+            raise UsageError(
+                f"The log is of a run of {format_count(float(other[0]))} {name}, the forecast of "
+                f"{format_count(value)}.",
+                hint=f"Leave {name} out to judge the run that was logged.",
+            )
+    return log
+
+
+def as_planned(
+    log: RunTable, stages: Stages, *, until: float | None, batch_tokens: float | None
+) -> RunTable:
+    """The log with the batch that was planned for every row.
+
+    Raises UsageError for a log of other batches or one that goes on beyond the plan, and where
+    ``until`` or ``batch_tokens`` are given as well.
+    """
+    import polars as pl
+
+    also = [n for n, v in (("until", until), ("batch_tokens", batch_tokens)) if v is not None]
+    if also or not stages:
+        raise UsageError(
+            f"stages={list(stages)} are given with {' and '.join(also) or 'no stage'}.",
+            hint="Pairs (batch_tokens, steps) say all of it: batches and the last step.",
+        )
+    for batch, steps in stages:
+        positive("batch_tokens in stages", batch)
+        positive("steps in stages", steps)
+    if not log.has("step"):
+        return log  # whose columns are looked at next
+    planned = _planned(log, stages)
+    _same_batches(log, planned)
+    _within(log, stages)
+    return replace(log, frame=log.frame.with_columns(pl.Series("batch_tokens", planned)))
+
+
+def end_of(log: RunTable, until: float | None, last: float) -> float:
+    """The last step planned. Raises UsageError for one before ``last``, the last logged."""
+    if until is None and log.has("steps"):
+        until = float(np.nanmax(log.column("steps")))
+    end = last if until is None else float(positive("until", until))
+    if end < last:
+        raise UsageError(
+            f"until={end:g} lies before the last step of the log, {last:g}.",
+            hint="Give the step at which the run is to end.",
+        )
+    return end
+
+
+def stages_to(
+    log: RunTable, stages: Stages | None, wanted: Array
+) -> tuple[list[tuple[float, float]], Array]:
+    """The batches up to each wanted step, in stages, and which stages end there.
+
+    Those of the plan where there is one, else as they were logged.
+    """
+    if stages is not None:
+        step = np.cumsum([float(steps) for _, steps in stages])
+        batch = np.array([float(batch) for batch, _ in stages])
+    else:
+        step, batch = _logged(log)
+    if len(np.unique(batch)) == 1:
+        step, batch = step[:0], batch[:1]
+    ends = np.unique(np.concatenate([step, wanted]))
+    at = np.minimum(np.searchsorted(step, ends), len(batch) - 1)
+    parts = list(zip(batch[at].tolist(), np.diff(ends, prepend=0.0).tolist(), strict=True))
+    return parts, np.searchsorted(ends, wanted)
+
+
+def _logged(log: RunTable) -> tuple[Array, Array]:
+    """Steps and the batch up to each of them."""
+    step, batch = log.column("step"), log.column("batch_tokens")
+    known = np.isfinite(step) & np.isfinite(batch) & (step > 0) & (batch > 0)
+    step, first = np.unique(step[known], return_index=True)
+    return step, batch[known][first]
+
+
+def _planned(log: RunTable, stages: Stages) -> Array:
+    """The batch of the plan at every row."""
+    ends = np.cumsum([steps for _, steps in stages])
+    batches = np.array([float(batch) for batch, _ in stages])
+    stage = np.searchsorted(ends, np.nan_to_num(log.column("step")))
+    return np.asarray(batches[np.minimum(stage, len(batches) - 1)])
+
+
+def _same_batches(log: RunTable, planned: Array) -> None:
     if not log.has("batch_tokens"):
         return
-    step, logged, planned = log.column("step"), log.column("batch_tokens"), _planned(log, stages)
+    step, logged = log.column("step"), log.column("batch_tokens")
     wrong = np.abs(logged / planned - 1) > _SAME
     if np.any(wrong):
         i = int(np.argmax(wrong))
@@ -99,31 +162,3 @@ def _within(log: RunTable, stages: Stages) -> None:
             f"{format_count(end)}.",
             hint="Give all the steps that the run is to take.",
         )
-
-
-def _planned(log: RunTable, stages: Stages) -> Array:
-    """The batch of the schedule at every row."""
-    ends = np.cumsum([steps for _, steps in stages])
-    batches = np.array([float(batch) for batch, _ in stages])
-    stage = np.searchsorted(ends, np.nan_to_num(log.column("step")))
-    return np.asarray(batches[np.minimum(stage, len(batches) - 1)])
-
-
-def _with_schedule(log: RunTable, stages: Stages) -> RunTable:
-    """The log with the batch of every row, and one row without a loss at the end of each stage."""
-    import polars as pl
-
-    rows = log.frame.with_columns(pl.Series("batch_tokens", _planned(log, stages)))
-    blank = [name for name in ("loss", "tokens") if name in rows.columns]
-    last = rows.tail(1).with_columns(
-        pl.lit(None, dtype=rows.schema[name]).alias(name) for name in blank
-    )
-    ends = np.cumsum([steps for _, steps in stages]).tolist()
-    future = [
-        last.with_columns(
-            pl.lit(end).cast(rows.schema["step"]).alias("step"),
-            pl.lit(float(batch)).alias("batch_tokens"),
-        )
-        for end, (batch, _) in zip(ends, stages, strict=True)
-    ]
-    return replace(log, frame=pl.concat([rows, *future]))

@@ -18,12 +18,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalewise.core.errors import RunDataError, UnfitDataError, UsageError
+from scalewise.core.errors import RunDataError, UnfitDataError
 from scalewise.fit.prediction import Prediction
 from scalewise.fit.result import FitResult, t_quantile
 from scalewise.forecast.curves import WARMUPS, Curve, read_curves
 from scalewise.forecast.estimate import GAP
-from scalewise.forecast.trajectory import Trajectory, positive, tails
+from scalewise.forecast.live_log import Stages, as_planned, end_of, one_run, stages_to, with_given
+from scalewise.forecast.trajectory import Trajectory, tails
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -78,6 +79,7 @@ def on_track(
     result: FitResult,
     log: object,
     *,
+    stages: Stages | None = None,
     until: float | None = None,
     params_nonembed: float | None = None,
     batch_tokens: float | None = None,
@@ -88,11 +90,14 @@ def on_track(
     """Judge the log of one run by a joint fit of a trajectory law.
 
     ``log`` has step and loss, one row per checkpoint; ``params_nonembed`` and ``batch_tokens``
-    stand in for columns that it lacks. Where its batch changes, the updates up to a row count at
-    that row's batch. ``until`` is the last step planned, by default that of the column steps, else
-    the last one logged. Points within ``warmups`` times the warm-up, or forecast to lie 1.5
-    nats/token above the floor, are not judged. Raises LawError for other laws, UnfitDataError for
-    a fit without noise, RunDataError for a log that cannot be judged.
+    stand in for columns that it lacks. ``stages`` are the pairs (batch_tokens, steps) planned for
+    the whole run: its end and the batches still to come, instead of ``until`` and
+    ``batch_tokens``. Without them the updates up to a row count at that row's batch, and ``until``
+    is the last step planned, by default that of the column steps, else the last one logged.
+    Points within ``warmups`` times the warm-up, or forecast to lie 1.5 nats/token above the floor,
+    are not judged. Raises LawError for other laws, UnfitDataError for a fit without noise,
+    RunDataError for a log that cannot be judged, UsageError for one of another size or of other
+    batches than planned.
     """
     tails(level)
     path = Trajectory.from_fit(result)
@@ -101,11 +106,15 @@ def on_track(
             "These constants come without runs: how far a run may be off them is not known.",
             hint="Fit the trajectory to runs of your own.",
         )
-    table = _one_run(log, params_nonembed, batch_tokens)
+    table = one_run(log)
+    if stages is not None:
+        table = as_planned(table, stages, until=until, batch_tokens=batch_tokens)
+        until, batch_tokens = sum(steps for _, steps in stages), None
+    table = with_given(table, params_nonembed=params_nonembed, batch_tokens=batch_tokens)
     read = read_curves(table, warmups=warmups, by_batch=False).thinned(POINTS)
     curve = read.curves[0]
-    end = _end(table, until, float(curve.step[-1]))
-    band, late = _band(result, path, table, curve, end, level)
+    end = end_of(table, until, float(curve.step[-1]))
+    band, late = _band(result, path, (table, stages), curve, end, level)
     left_out, y = read.left_out, np.log(curve.loss[late])
     if early := int((~late).sum()):
         left_out = (*left_out, f"{early} points {GAP:g} nats/token or more above the floor")
@@ -189,11 +198,12 @@ class _Band:
 
 
 def _band(
-    result: FitResult, path: Trajectory, table: RunTable, curve: Curve, end: float, level: float
-) -> tuple[_Band, Array]:
+    result: FitResult, path: Trajectory, planned: tuple[RunTable, Stages | None], curve: Curve,
+    end: float, level: float,
+) -> tuple[_Band, Array]:  # fmt: skip
     """The forecast at the points past the transient and at the end, and which points those are."""
     wanted, N = np.append(curve.step, end), curve.params_nonembed
-    forecast = _forecast(path, _stages(table, wanted), N)
+    forecast = _forecast(path, stages_to(*planned, wanted), N)
     late = forecast[0] - float(path.floor(N)) < GAP
     if not late[:-1].any():
         raise RunDataError(
@@ -247,64 +257,6 @@ def _kept_share(result: FitResult) -> float:
     if not same.any() or total == 0:
         return 0.0
     return float(np.clip(np.mean((r[1:] * r[:-1])[same]) / total, 0.0, 1.0))
-
-
-def _one_run(log: object, params_nonembed: float | None, batch_tokens: float | None) -> RunTable:
-    """The log with size and batch, of one run."""
-    import polars as pl
-
-    from scalewise.runs.read import read_runs
-
-    table = read_runs(log)
-    ids = table.frame["run_id"]
-    # Rows of a log without run_id are named one by one, also by `write_runs`.
-    if "run_id" not in table.mapping or ids.str.contains(r"^row-\d+$").all():
-        table = replace(table, frame=table.frame.with_columns(pl.lit("log").alias("run_id")))
-    for name, given in (("params_nonembed", params_nonembed), ("batch_tokens", batch_tokens)):
-        if given is None:
-            continue
-        value = float(positive(name, given))
-        if not table.has(name):
-            table = replace(table, frame=table.frame.with_columns(pl.lit(value).alias(name)))
-        elif not np.allclose(table.column(name), value, rtol=1e-6):
-            raise UsageError(
-                f"{name}={value:g} was asked for; the log is of a run with "
-                f"{float(table.column(name)[0]):g}.",
-                hint=f"Leave {name} out to judge the run that was logged.",
-            )
-    sizes = np.unique(table.column("params_nonembed")) if table.has("params_nonembed") else [0.0]
-    if table.run_count > 1 or len(sizes) > 1:
-        raise RunDataError(
-            f"The log holds {table.run_count} runs of {len(sizes)} sizes.",
-            hint="Choose one, for example with where=\"run_id == '...'\".",
-        )
-    return table
-
-
-def _end(table: RunTable, until: float | None, last: float) -> float:
-    if until is None and table.has("steps"):
-        until = float(np.nanmax(table.column("steps")))
-    end = last if until is None else float(positive("until", until))
-    if end < last:
-        raise UsageError(
-            f"until={end:g} lies before the last step of the log, {last:g}.",
-            hint="Give the step at which the run is to end.",
-        )
-    return end
-
-
-def _stages(table: RunTable, wanted: Array) -> tuple[list[tuple[float, float]], Array]:
-    """The batch schedule up to each wanted step, in stages, and which stages end there."""
-    step, batch = table.column("step"), table.column("batch_tokens")
-    known = np.isfinite(step) & np.isfinite(batch) & (step > 0) & (batch > 0)
-    step, first = np.unique(step[known], return_index=True)
-    batch = batch[known][first]
-    if len(np.unique(batch)) == 1:
-        step, batch = step[:0], batch[:1]
-    ends = np.unique(np.concatenate([step, wanted]))
-    at = np.minimum(np.searchsorted(step, ends), len(batch) - 1)
-    stages = list(zip(batch[at].tolist(), np.diff(ends, prepend=0.0).tolist(), strict=True))
-    return stages, np.searchsorted(ends, wanted)
 
 
 def _forecast(

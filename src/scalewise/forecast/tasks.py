@@ -97,7 +97,7 @@ def columns_of(table: RunTable, words: Sequence[str]) -> tuple[str, ...]:
         elif "*" in word:
             matches = [column for column in able if fnmatchcase(column, word)]
         else:
-            matches = [column for column in able if _stem(column) == word.casefold()]
+            matches = [column for column in able if stem_of(column) == word.casefold()]
         if not matches or ("*" not in word and len(matches) > 1):
             raise _no_column(word, matches, able)
         found += matches
@@ -115,7 +115,7 @@ def _no_column(word: str, matches: Sequence[str], able: Sequence[str]) -> RunDat
         return RunDataError(
             f"Task {word!r} could be {listed(matches)}.", hint="Give the name of the column."
         )
-    near = nearest(word, [*able, *map(_stem, able)])
+    near = nearest(word, [*able, *map(stem_of, able)])
     there = (
         f"Columns of error or accuracy: {listed(able)}."
         if able
@@ -157,7 +157,8 @@ def _errors(table: RunTable, column: str) -> Array:
     return 1.0 - values if _is_accuracy(column) else values
 
 
-def _stem(column: str) -> str:
+def stem_of(column: str) -> str:
+    """A column's name without the prefix that says error or accuracy, in small letters."""
     return _PREFIX.sub("", column.casefold())
 
 

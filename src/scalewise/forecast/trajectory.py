@@ -120,7 +120,7 @@ class Trajectory:
             known = ", ".join(repr(law.key) for law in TRAJECTORY_LAWS)
             raise LawError(
                 f"A trajectory needs a fit of one of {known}; this is one of {result.law.key!r}.",
-                hint="Fit one of them to whole curves: --rows all.",
+                hint="Fit one of them to whole curves.",
             )
         theta = _renamed(result.theta)
         drawn = _renamed(dict(zip(result.law.constant_names, result.draws.T, strict=True)))

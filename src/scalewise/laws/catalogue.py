@@ -16,7 +16,7 @@ from scalewise.laws.broken import BROKEN_COMPUTE
 from scalewise.laws.chinchilla import CHINCHILLA
 from scalewise.laws.choices import CHOICE_LAWS
 from scalewise.laws.coupled import COUPLED
-from scalewise.laws.downstream import ERROR_SIGMOID
+from scalewise.laws.downstream import ERROR_LAWS
 from scalewise.laws.farseer import FARSEER
 from scalewise.laws.formula import law_from_formula
 from scalewise.laws.gadre import GADRE_LAWS
@@ -61,7 +61,7 @@ LAWS: Mapping[str, Law] = catalogue(
     FARSEER,
     DATA_CONSTRAINED,
     *GADRE_LAWS,
-    ERROR_SIGMOID,
+    *ERROR_LAWS,
     *CHOICE_LAWS,
 )
 

@@ -18,7 +18,8 @@ from scalewise.core.errors import ScalewiseError, UsageError
 from scalewise.core.quantities import format_count, format_flops
 from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
-from scalewise.forecast.choose import AUTO, fit
+from scalewise.forecast.choose import AUTO
+from scalewise.forecast.fitting import fit
 from scalewise.laws.catalogue import law_from, on_count
 from scalewise.plan.allocate import Interval, allocate, theta_of_draws, trading_laws
 from scalewise.plan.envelope import Envelope, envelope, pareto

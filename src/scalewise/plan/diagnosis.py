@@ -26,7 +26,7 @@ class Diagnosis:
     """A fit with its noise, its profiles, and what the answer at a target depends on.
 
     ``profiles`` begin with the loss at the target, then each free constant; ``skipped`` says which
-    could not be traced.
+    could not be traced. ``table``, ``rows`` and ``settings`` are what it was asked of.
     """
 
     result: FitResult
@@ -36,6 +36,9 @@ class Diagnosis:
     skipped: tuple[str, ...]
     influence: Influence
     sensitivity: Sensitivity
+    table: RunTable
+    rows: Rows
+    settings: FitSettings
 
 
 def diagnose(
@@ -75,6 +78,9 @@ def diagnose(
         skipped=skipped,
         influence=influence(law, table, level=level, rows=rows, **at, **settings),
         sensitivity=sensitivity(law, table, level=level, rows=rows, **at, **settings),
+        table=table,
+        rows=rows,
+        settings=settings,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from scalewise.core.errors import ScalewiseError, UnfitDataError, UsageError
 from scalewise.fit.engine import fit
 from scalewise.fit.points import Rows
+from scalewise.fit.prediction import inputs_for
 from scalewise.fit.result import FitResult
 from scalewise.forecast.fitted_rows import fitted_rows
 from scalewise.laws.catalogue import law_from
@@ -177,7 +178,8 @@ def _variant(
         result = fit(change.law, change.table, rows="all", **change.settings)
         status, points = result.status.name, result.points
         reading = read(result, target, level=level)
-        doubt = _doubt(change, result, base) or _vague(answer(reading, target), stated)
+        found = answer(reading, target)
+        doubt = _doubt(change, result, base) or _vague(found, stated) or _worse(found, base, target)
     except ScalewiseError as error:
         status, doubt = "FAILED", error.message
     return Variant(
@@ -214,6 +216,23 @@ def _vague(found: Interval, stated: Interval) -> str:
         width, usual = (float(np.log(i.high) - np.log(i.low)) for i in (found, stated))
     if not np.isfinite(width) or width > WIDER * usual > 0:
         return f"interval {found.low:.2g} to {found.high:.2g}: the runs do not determine the answer"
+    return ""
+
+
+def _worse(found: Interval, base: FitResult, target: Target) -> str:
+    """Why a loss is no forecast: a run no larger, on no more tokens, is clearly below it already.
+
+    Told for the columns that the law takes; or nothing.
+    """
+    if not target.columns:
+        return ""
+    place = inputs_for(base.law, target.columns)
+    within = np.ones(base.points, dtype=bool)
+    for symbol, values in base.inputs.items():
+        within &= values <= place[symbol]
+    least = float(np.min(base.observed[within], initial=np.inf))
+    if found.low > least:
+        return f"a smaller run has {least:.4g} already: the law does not fall towards the target"
     return ""
 
 

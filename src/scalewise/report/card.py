@@ -18,7 +18,7 @@ Format = Literal[
     "signed-percent", "factor",
 ]  # fmt: skip
 Scale = Literal["linear", "log", "category"]
-Mark = Literal["points", "line", "band", "intervals"]
+Mark = Literal["points", "line", "band", "intervals", "tiles"]
 Role = Literal["series", "quiet", "reference"]
 
 TEXTUAL: frozenset[Format] = frozenset({"text", "code"})
@@ -90,7 +90,8 @@ class Series:
 
     ``low`` and ``high`` bound a ``band`` or ``intervals`` along the axis named by ``spans``. Series
     of one ``group`` share colour and marker. ``shade``, from 0 to 1, colours by an ordered
-    quantity instead. Without a ``label`` the series is explained by another of its group.
+    quantity instead. ``texts`` stand in ``tiles``, each a place of two category axes, or at the
+    start of a ``line``. Without a ``label`` the series is explained by another of its group.
     """
 
     mark: Mark
@@ -104,11 +105,14 @@ class Series:
     shade: float | None = None
     hollow: bool = False
     spans: Literal["x", "y"] = "y"
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.x), len(self.y)}
         if self.mark in ("band", "intervals"):
             lengths |= {len(self.low), len(self.high)}
+        if self.mark == "tiles":
+            lengths.add(len(self.texts))
         if len(lengths) > 1:
             msg = f"Series {self.label!r} has columns of different lengths: {sorted(lengths)}"
             raise ValueError(msg)
@@ -136,7 +140,10 @@ class FigureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One result told: ``conclusion`` is a sentence that may be quoted without the rest."""
+    """One result told: ``conclusion`` is a sentence that may be quoted without the rest.
+
+    ``markdown`` is the same as text to paste elsewhere, where that is what a card is for.
+    """
 
     title: str
     conclusion: str
@@ -144,6 +151,7 @@ class Card:
     facts: tuple[Fact, ...] = ()
     figure: FigureSpec | None = None
     caveats: tuple[str, ...] = ()
+    markdown: str = ""
 
 
 def card_data(card: Card) -> dict[str, Plain]:

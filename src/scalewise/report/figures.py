@@ -15,6 +15,7 @@ from scalewise.report.formats import clean
 from scalewise.report.labels import spread, text_width, ticks
 from scalewise.report.palette import SERIES, SHADES, stand_in
 from scalewise.report.svg import page_ready
+from scalewise.report.tiles import draw_tiles, mark_line, tile_swatch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ _MARKERS = "os^DvPX*<h>d"
 _TEXT = 12.0
 _LABEL_GAP = 15.0
 _LABEL_LIMIT = 34  # characters
+_INSIDE = 14.0  # left of a plot that has the names of its rows within
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class _Box:
         left = 58.0 if beside else 46.0
         if categories:
             wide = max(text_width(_short(c), _TEXT) for c in categories) + 12
-            left = wide if beside else 14.0
+            beside = beside or any(s.mark == "tiles" for s in panel.series)  # leave no room within
+            left = wide if beside else _INSIDE
             plot = (24.0 if beside else 38.0) * len(categories) + 12
         else:
             plot = layout.plot_height * (0.5 if panel.height == "short" else 1.0)
@@ -150,7 +153,7 @@ def _draw(figure: Figure, box: _Box, layout: Layout, top: float, height: float) 
     )
     axes.set_facecolor("none")
     limits = _scales(axes, box.panel, box.plot)
-    _frame(axes, box, limits, plot_width, layout)
+    _frame(axes, box, limits, plot_width)
     styles = _styles(box.panel)
     for order, series in enumerate(box.panel.series):
         _draw_series(axes, series, styles[_style_key(series)], order)
@@ -214,7 +217,6 @@ def _frame(
     box: _Box,
     limits: dict[str, tuple[float, float]],
     plot_width: float,
-    layout: Layout,
 ) -> None:
     panel = box.panel
     for side in ("top", "right", "left"):
@@ -229,7 +231,7 @@ def _frame(
     y_ticks = ticks(panel.y, *limits["y"], most=max(4, int(box.plot / 42)))
     axes.grid(True, color=stand_in("grid"), linewidth=1.0)
     axes.set_axisbelow(True)
-    if panel.y.scale == "category" and not layout.labels_beside:
+    if panel.y.scale == "category" and box.left == _INSIDE:
         axes.set_yticks([t for t, _ in y_ticks], [""] * len(y_ticks))
         for position, text in y_ticks:
             axes.text(
@@ -275,7 +277,10 @@ def _styles(panel: Panel) -> dict[str, _Style]:
 
 def _draw_series(axes: Axes, series: Series, style: _Style, order: int) -> None:
     colour, z = style.colour, 2.0 + 0.01 * order
-    if series.mark == "line":
+    if series.mark == "tiles":
+        draw_tiles(axes, series, colour)
+    elif series.mark == "line":
+        mark_line(axes, series, z)
         dashes = (4, 3) if series.role == "reference" or series.hollow else (None, None)
         axes.plot(series.x, series.y, color=colour, linewidth=1.6, dashes=dashes, zorder=z)
     elif series.mark == "band":
@@ -326,7 +331,9 @@ def _axis_title(axis: Axis) -> str:
 
 def _swatch(axes: Axes, series: Series, style: _Style, x: float, y: float) -> None:
     """The mark of a series beside its label, on an overlay measured in pixels."""
-    if series.mark == "line":
+    if series.mark == "tiles":
+        tile_swatch(axes, style.colour, x, y)
+    elif series.mark == "line":
         dashes = (4, 3) if series.role == "reference" or series.hollow else (None, None)
         axes.plot([x - 9, x + 9], [y, y], color=style.colour, linewidth=1.8, dashes=dashes)
     elif series.mark == "band":

@@ -12,7 +12,8 @@ from scalewise.runs.quote import bare
 LONGEST = 400  # of one text; anything longer is not meant to be read in a report
 MISSING = "–"
 
-_ASCII = {"–": "-", "—": "-", "×": "x", "±": "+/-", "≥": ">=", "≤": "<=", "→": "->", "…": "..."}
+_ASCII = {"–": "-", "—": "-", "×": "x", "±": "+/-", "≥": ">=", "≤": "<=", "→": "->", "…": "...",
+          "●": "*", "◐": "+", "○": "o", "✕": "x"}  # fmt: skip
 
 
 def clean(text: str, limit: int = LONGEST) -> str:

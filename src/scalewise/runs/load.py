@@ -256,7 +256,10 @@ def _from_records(records: Sequence[Any], name: str) -> pl.DataFrame:
                 hint="Each record maps column names to values.",
             )
         for key, value in record.items():
-            columns.setdefault(str(key), [None] * number).append(value)
+            cells = columns.get(str(key))
+            if cells is None:
+                cells = columns[str(key)] = [None] * number
+            cells.append(value)
         for cells in columns.values():
             if len(cells) <= number:
                 cells.append(None)

@@ -26,17 +26,22 @@ def write_runs(table: RunTable, path: str | Path) -> None:
     spells NaN and infinity as JavaScript does.
     Raises UsageError for another extension or a place that cannot be written.
     """
+    write_frame(table.frame, path)
+
+
+def write_frame(frame: pl.DataFrame, path: str | Path, *, what: str = "Runs") -> None:
+    """Write any table as ``write_runs`` writes runs."""
     target = Path(path)
     match target.suffix.casefold():
         case ".parquet" | ".pq":
-            atomic_write(target, _parquet(table.frame))
+            atomic_write(target, _parquet(frame))
         case ".csv":
-            atomic_write(target, _csv(table.frame))
+            atomic_write(target, _csv(frame))
         case ".jsonl" | ".ndjson":
-            atomic_write(target, _jsonl(table.frame))
+            atomic_write(target, _jsonl(frame))
         case other:
             raise UsageError(
-                f"Runs cannot be written to {quoted(target.name)}: the extension is {other!r}.",
+                f"{what} cannot be written to {quoted(target.name)}: the extension is {other!r}.",
                 hint="Use .parquet, .csv or .jsonl.",
             )
 

@@ -1,1 +1,1 @@
-"""The outside world to runs: log readers and public data sets by name. Not furnished yet."""
+"""The outside world to runs: public data sets by name; log readers are to come."""

@@ -107,7 +107,8 @@ def train_all(
             from scalewise.train.ray_cluster import RayCluster
             from scalewise.train.ray_executor import train_on_ray
 
-            warnings = train_on_ray(pending, settings, workers, cluster or RayCluster(), note)
+            told = train_on_ray(pending, settings, workers, cluster or RayCluster(), note)
+            warnings = tuple(dict.fromkeys((*warnings, *told)))
         else:
             from scalewise.train.pool import train_in_processes
 

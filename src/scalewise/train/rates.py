@@ -66,10 +66,14 @@ class RateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSearch:
-    """The tuned rates of all cells, and the power law through them."""
+    """The tuned rates of all cells, and the power law through them.
+
+    ``warnings`` are about the machines that the trials ran on.
+    """
 
     cells: tuple[CellRate, ...]
     rule: RateRule
+    warnings: tuple[str, ...] = ()
 
     def tuned(self, specs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """The same runs, each at the rate of its own cell, or of the rule where none was tried."""
@@ -117,6 +121,7 @@ def tune_rates(
     firsts = {_cell(spec): spec for spec in reversed(specs)}
     tried: dict[Cell, dict[int, float]] = {cell: {} for cell in firsts}
     wanted = [(cell, place) for cell in firsts for place in (-1, 0, 1)]
+    warnings: dict[str, None] = {}
     for _ in range(1 + widen):
         trials = {
             (cell, place): _trial(firsts[cell], place, factor, share, least_updates)
@@ -131,6 +136,7 @@ def tune_rates(
             on_progress=on_progress,
             cluster=cluster,
         )
+        warnings |= dict.fromkeys(result.warnings)
         ends = {str(row["run_id"]): row for row in result.rows}  # the last row of each run
         for (cell, place), spec in trials.items():
             tried[cell][place] = _score(ends.get(spec.run_id), spec)
@@ -138,7 +144,7 @@ def tune_rates(
         if not wanted:
             break
     cells = tuple(_settled(firsts[cell], tried[cell], factor) for cell in sorted(firsts))
-    search = RateSearch(cells=cells, rule=rate_rule(cells))
+    search = RateSearch(cells=cells, rule=rate_rule(cells), warnings=tuple(warnings))
     atomic_write(Path(folder) / SEARCH, to_json(search, indent=1))
     return search
 

@@ -63,13 +63,15 @@ class RayCluster:
 
 
 @contextmanager
-def connected(cluster: RayCluster, workers: int) -> Iterator[Any]:
+def connected(
+    cluster: RayCluster, workers: int, *, why: str = "to train on a Ray cluster"
+) -> Iterator[Any]:
     """The module ``ray``, connected; a connection that was there before is used and kept.
 
     Raises UsageError when there is no cluster at the address, MissingExtraError without Ray.
     """
     with _environment(_MUTED):
-        ray = require("ray", extra="ray", why="to train on a Ray cluster")
+        ray = require("ray", extra="ray", why=why)
         if ray.is_initialized():
             yield ray
             return

@@ -119,6 +119,8 @@ def _facts(backtest: Backtest) -> tuple[Fact, ...]:
         Fact("error", "forecast over measured, minus one, on runs larger than any fitted one"),
         Fact("interval score", "width plus a penalty for each miss, in logs; lower is better"),
     ]
+    if backtest.policy:
+        facts.append(Fact("policy", backtest.policy))
     for i, split in enumerate(backtest.splits, start=1):
         held = counted(len(split.held_out), "held-out point")
         reach = f", {factor(split.reach)} the fitted compute" if isfinite(split.reach) else ""

@@ -6,7 +6,7 @@ from scalewise.forecast.batch_methods import BatchMeasurement, Method, MethodCom
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
 from scalewise.report.formats import factor, listed
 
-_MEASURES: dict[Method, str] = {
+MEASURES: dict[Method, str] = {
     "contours": (
         "contours: batches that ran all the way to the loss, so a global number; the rate must "
         "have been tuned at each batch."
@@ -69,7 +69,7 @@ def batch_methods_card(found: MethodComparison, *, level: float = 0.9) -> Card:
                 ),
             ),
         ),
-        caveats=tuple(_MEASURES[name] for name in found.methods),
+        caveats=(*(MEASURES[name] for name in found.methods), *found.lacking),
     )
 
 

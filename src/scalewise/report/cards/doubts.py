@@ -77,10 +77,11 @@ def rests_on(result: FitResult) -> list[str]:
 
 
 def spread_sentence(result: FitResult) -> str:
-    """What backtests did to the intervals."""
+    """What backtests and the calibration did to the intervals."""
+    told = "intervals not widened by backtests (untested, or none was needed)"
     if result.spread > 1:
-        return f"intervals widened {factor(result.spread)} by what backtests found missing"
-    return "intervals not widened by backtests (untested, or none was needed)"
+        told = f"intervals widened {factor(result.spread)} by what backtests found missing"
+    return told if result.calibration is None else f"{told}, then {result.calibration}"
 
 
 def correlation_caveats(result: FitResult) -> list[str]:

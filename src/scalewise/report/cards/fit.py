@@ -85,6 +85,8 @@ def _facts(result: FitResult) -> tuple[Fact, ...]:
             Fact("spread", spread_sentence(result)),
             Fact("rests on", listed(rests_on(result))),
         ]
+    if result.policy:
+        facts.append(Fact("policy", result.policy))
     return tuple(facts)
 
 

@@ -1,0 +1,255 @@
+// What a budget buys: the best model, its loss, how long it takes and what it costs.
+
+import { menu, radios, slider } from "./controls.js";
+import { copyText } from "./copying.js";
+import { chart } from "./chart.js";
+import { absent, button, el, facts, notes } from "./dom.js";
+import { count, counted, duration, factor, flops, loss as lossText, number, percent } from "./numbers.js";
+import { allocate, bestSize, predict, reach, solve, splitAt, tokensAt, valueAt, withUnique } from "./predict.js";
+
+const DAY = 86400, HOUR = 3600;
+const FAR = 10; // extrapolation that a reader is warned of
+const AROUND = 41;
+
+/** Answers what is asked: all numbers of the screen at one state. */
+export function answer(ctx, state = ctx.state.values) {
+  const { trade, size, unique } = ctx.mix;
+  const chip = ctx.data.accelerators.find((one) => one.key === state.gpu) || ctx.data.accelerators[0];
+  const perChip = chip.peak * state.mfu, perDay = perChip * DAY * state.gpus;
+  const rules = { flops: state.flops, inference: state.inference, cap: state.cap || (unique ? 1e12 : 0), unique };
+  if (state.budget === "gpus") rules.flops = perDay * state.days;
+  if (state.budget === "money") rules.flops = (state.money / state.price) * HOUR * perChip;
+  let split, held = "";
+  if (state.hold === "params") split = splitAt(trade, size, state.params, rules, state.level);
+  else if (state.hold === "tokens") {
+    const params = rules.flops / (6 * state.tokens + 2 * state.inference);
+    split = { params, tokens: state.tokens, loss: predict(trade, withUnique({ [size]: params, tokens: state.tokens }, rules), state.level) };
+  } else {
+    if (state.hold === "loss") {
+      rules.flops = computeFor(ctx, rules, state.target);
+      held = rules.flops ? "" : `No budget reaches ${lossText(state.target)} nats/token.`;
+      if (held) rules.flops = state.flops;
+    }
+    split = allocate(trade, size, rules, state.level);
+  }
+  const training = 6 * split.params * split.tokens, serving = 2 * split.params * state.inference;
+  const hours = training / perChip / HOUR;
+  return {
+    ...split, rules, chip, training, serving, hours, held,
+    days: training / perDay, cost: hours * state.price, possible: split.tokens >= 1,
+    needed: Math.ceil(training / (perChip * DAY * state.days)),
+    reach: reach(ctx.data.fit.ranges, { [size]: split.params, tokens: split.tokens, flops: training }),
+  };
+}
+
+function computeFor(ctx, rules, target) {
+  const { trade, size } = ctx.mix;
+  const best = (budget) => {
+    const own = { ...rules, flops: budget }, params = Math.exp(bestSize(trade, size, own));
+    return valueAt(trade, withUnique({ [size]: params, tokens: tokensAt(params, own) }, own));
+  };
+  const found = solve(best, target, 1e9, 1e33, -1);
+  return found < 9e32 ? found : 0;
+}
+
+export const whatIf = {
+  key: "what-if", letter: "w", title: "What if",
+  build(ctx) {
+    if (!ctx.mix) return { element: absent("There is no fit, so there is nothing to ask.", "Fit a law to the runs first.", "scalewise fit RUNS --out fit.json") };
+    return ctx.mix.trade ? splitting(ctx) : plain(ctx);
+  },
+};
+
+function splitting(ctx) {
+  const { state } = ctx;
+  const controls = controlsOf(ctx);
+  const tiles = el("div", { class: "tiles" }), said = el("p", { class: "conclusion", id: "answer" });
+  const doubts = el("div");
+  let curve = null, sizes = null;
+  const element = el("div", { class: "split" },
+    el("form", { class: "panel", "aria-label": "What is asked", onsubmit: (event) => event.preventDefault() }, controls.map((control) => control.element),
+      button("Copy link to this answer", () => copyText(location.href.split("#")[0] + state.link, "the link", "link.txt"))),
+    el("div", { class: "answers" }, said, tiles, doubts));
+  const place = element.lastElementChild;
+
+  function refresh() {
+    controls.forEach((control) => control.refresh());
+    const found = answer(ctx), values = state.values;
+    said.textContent = sentence(ctx, found);
+    tiles.replaceChildren(...tilesOf(ctx, found, values));
+    doubts.replaceChildren(notes("Caveats", doubtsOf(ctx, found, values)) || "");
+    const drawn = [ctx.data.plane ? along(ctx, found) : null, bySize(ctx, found)];
+    if (!sizes) {
+      if (drawn[0]) place.append(ctx.block(curve = chart(drawn[0]), "What if"));
+      place.append(ctx.block(sizes = chart(drawn[1]), "What if"));
+    } else {
+      if (curve) curve.update(drawn[0]);
+      sizes.update(drawn[1]);
+    }
+  }
+  refresh();
+  return { element, changed: refresh };
+}
+
+function controlsOf(ctx) {
+  const { state } = ctx, v = () => state.values, set = (key) => (value) => state.set({ [key]: value });
+  const log = (key, label, unit, low, high, more = {}) => slider({ label, unit, low, high, get: () => v()[key], set: set(key), ...more });
+  return [
+    radios("Budget from", [["flops", "compute"], ["gpus", "GPUs and days"], ["money", "money"]], () => v().budget, set("budget")),
+    radios("Hold", [["", "nothing: best split"], ["params", "size"], ["tokens", "tokens"], ["loss", "loss"]], () => v().hold, set("hold")),
+    log("flops", "Compute", "FLOP", 1e14, 1e28, { format: flops, hidden: () => v().budget !== "flops" || v().hold === "loss" }),
+    log("money", "Money", "of the price's currency", 1, 1e10, { hidden: () => v().budget !== "money" || v().hold === "loss" }),
+    log("params", `Size (${ctx.mix.size})`, "", 1e4, 1e13, { hidden: () => v().hold !== "params" }),
+    log("tokens", "Tokens", "", 1e6, 1e15, { hidden: () => v().hold !== "tokens" }),
+    log("target", "Loss to reach", "nats/token", 0.5, 8, { format: (value) => number(value, 4), hidden: () => v().hold !== "loss" }),
+    menu("GPU", ctx.data.accelerators.map((chip) => [chip.key, chip.name]), () => v().gpu, set("gpu")),
+    log("gpus", "GPUs", "", 1, 1e5, { whole: true }),
+    log("days", "Deadline", "days", 0.1, 1000, { format: (value) => number(value, 3) }),
+    log("mfu", "Utilisation (MFU)", "of peak", 0.05, 1, { format: (value) => number(value, 3), most: 1 }),
+    log("price", "Price", "per GPU-hour", 0.1, 100, { format: (value) => number(value, 3) }),
+    log("inference", "Tokens served over its life", "", 1e6, 1e16, { zero: true, none: "none" }),
+    log("cap", ctx.mix.unique ? "Unique tokens there are" : "Tokens there are", "", 1e6, 1e15, { zero: true, none: "no limit" }),
+    menu("Interval", ctx.data.levels.map((level) => [String(level), percent(level).replace(".0", "")]), () => v().level, (value) => state.set({ level: Number(value) })),
+  ];
+}
+
+const money = (value) => (value >= 1000 ? count(value) : value.toFixed(2));
+
+const band = (ctx, text, low, high) => (ctx.drawn ? `${text(low)} to ${text(high)}` : "no interval: no resamples behind it");
+
+function sentence(ctx, found) {
+  const { values } = ctx.state;
+  if (!found.possible) return "This budget does not serve so many tokens and train a model of that size as well.";
+  const level = `${Math.round(100 * values.level)}%`;
+  const interval = ctx.drawn ? ` (${level} interval ${lossText(found.loss.low)} to ${lossText(found.loss.high)})` : "";
+  const what = values.hold === "loss" ? `The cheapest way to ${lossText(values.target)} nats/token is ` : "";
+  return `${what}${count(found.params)} params on ${count(found.tokens)} tokens: loss ${lossText(found.loss.value)} nats/token${interval}, `
+    + `${duration(found.days)} on ${values.gpus} × ${found.chip.name}, ${money(found.cost)} in all.`;
+}
+
+function tilesOf(ctx, found, values) {
+  const { size } = ctx.mix, interval = found.size;
+  const tile = (name, value, under) => el("div", { class: "tile" }, el("div", { class: "name" }, name), el("div", { class: "value" }, value), el("div", { class: "under" }, under));
+  const late = found.days > values.days;
+  return [
+    tile(size, count(found.params), interval ? band(ctx, count, interval.low, interval.high) : "held or from what is held"),
+    tile("tokens", count(found.tokens), `${number(found.tokens / found.params, 3)} per param`),
+    tile("loss", lossText(found.loss.value), band(ctx, lossText, found.loss.low, found.loss.high)),
+    tile("compute", flops(found.training), found.serving ? `FLOP, and ${flops(found.serving)} to serve` : "FLOP, 6ND"),
+    tile("time", duration(found.days), late ? `late: ${counted(found.needed, "GPU")} for ${duration(values.days)}` : `within ${duration(values.days)}`),
+    tile("cost", money(found.cost), `${count(found.hours)} GPU-hours at ${number(values.price, 3)}`),
+  ];
+}
+
+function doubtsOf(ctx, found, values) {
+  const said = found.held ? [found.held] : [], [column, far] = found.reach[0] || ["", 1];
+  if (far > FAR) said.push(`This is ${factor(far)} beyond the fitted runs in ${column}: the law has been tested at no such scale.`);
+  else if (!ctx.data.fit.runs) said.push("Published constants without their runs: no interval is known, nor how far this extrapolates.");
+  if (found.days > values.days) said.push(`${duration(found.days)} is past the deadline of ${duration(values.days)}; ${counted(found.needed, "GPU")} would meet it.`);
+  if (values.cap && !ctx.mix.unique && found.tokens >= values.cap * 0.999) said.push(`All ${count(values.cap)} tokens are used: the rest of the budget went into size.`);
+  if (values.inference) said.push("The budget pays for training and for serving together, 6ND and 2ND.");
+  return said;
+}
+
+function here(x, y, found, name) {
+  return { mark: "intervals", x: [x], y: [y], low: [found.loss.low], high: [found.loss.high], label: name, group: name, role: "reference", radius: 6 };
+}
+
+function along(ctx, found) {
+  const { plane, fit } = ctx.data, line = plane.loss, level = Math.round(100 * ctx.data.level);
+  const label = ctx.drawn ? `best split, ${level}%` : "best split";
+  return {
+    id: "loss-by-compute", title: "Loss by compute",
+    conclusion: `Spent best, ${flops(found.training)} FLOP lie at ${lossText(found.loss.value)} nats/token; tenfold compute lowers the loss by ${lossText(tenfold(plane, found.training))}.`,
+    x: { title: "compute", unit: "FLOP", scale: "log", format: "flops" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "loss" },
+    beyond: fit.ranges.flops ? fit.ranges.flops[1] : undefined,
+    series: [
+      ...(ctx.drawn ? [{ mark: "band", x: plane.flops, y: line.value, low: line.low, high: line.high, group: "best" }] : []),
+      { mark: "line", x: plane.flops, y: line.value, label, group: "best" },
+      ...observed(ctx),
+      here(found.training, found.loss.value, found, "you are here"),
+    ],
+  };
+}
+
+function observed(ctx) {
+  const found = ctx.data.fit.residuals;
+  if (!found || !found.columns.flops || ctx.data.fit.quantity !== "loss") return [];
+  return [{ mark: "points", x: found.columns.flops, y: found.observed, names: found.runs, label: "runs", group: "runs", role: "quiet" }];
+}
+
+function tenfold(plane, budget) {
+  const at = (value) => {
+    const i = Math.min(Math.max(plane.flops.findIndex((f) => f >= value), 1), plane.flops.length - 1);
+    const share = Math.log(value / plane.flops[i - 1]) / Math.log(plane.flops[i] / plane.flops[i - 1]);
+    return plane.loss.value[i - 1] + share * (plane.loss.value[i] - plane.loss.value[i - 1]);
+  };
+  return Math.max(at(budget) - at(budget * 10), 0);
+}
+
+function bySize(ctx, found) {
+  const { trade, size } = ctx.mix, { rules } = found, { level } = ctx.state.values;
+  const centre = Math.log(found.params), x = [], line = [], low = [], high = [];
+  for (let k = 0; k < AROUND; k++) {
+    const params = Math.exp(centre + Math.log(20) * ((2 * k) / (AROUND - 1) - 1));
+    if (tokensAt(params, rules) < 1) continue;
+    const at = splitAt(trade, size, params, rules, level).loss;
+    if (!(at.value < 3 * found.loss.value)) continue;
+    x.push(params); line.push(at.value); low.push(at.low); high.push(at.high);
+  }
+  const spread = x.filter((_, i) => line[i] <= found.loss.value * 1.01);
+  const flat = spread.length ? `Sizes from ${count(spread[0])} to ${count(spread.at(-1))} are within 1% of its loss.` : "";
+  return {
+    id: "loss-by-size", title: "Loss by size at this budget",
+    conclusion: `${flops(rules.flops)} FLOP at ${count(found.params)} ${size}: ${lossText(found.loss.value)} nats/token. ${flat}`.trim(),
+    x: { title: size, unit: "", scale: "log", format: "count" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "loss" },
+    beyond: ctx.data.fit.ranges[size] ? ctx.data.fit.ranges[size][1] : undefined,
+    series: [
+      ...(ctx.drawn ? [{ mark: "band", x, y: line, low, high, group: "budget" }] : []),
+      { mark: "line", x, y: line, label: "this budget", group: "budget" },
+      here(found.params, found.loss.value, found, "you are here"),
+    ],
+  };
+}
+
+/** For laws that do not trade size against tokens: a prediction at given inputs. */
+function plain(ctx) {
+  const { state, data } = ctx, { fit } = data;
+  const columns = ctx.asked, said = el("p", { class: "conclusion", id: "answer" }), rest = el("div");
+  const controls = columns.map((name) => {
+    const [low, high] = fit.ranges[name] || [1e3, 1e15];
+    return slider({ label: name, low: low / 1e4, high: high * 1e6, format: name === "flops" ? flops : count, get: () => state.values[`x_${name}`], set: (value) => state.set({ [`x_${name}`]: value }) });
+  });
+  controls.push(menu("Interval", data.levels.map((level) => [String(level), percent(level).replace(".0", "")]), () => state.values.level, (value) => state.set({ level: Number(value) })));
+  let curve = null;
+  const main = el("div", { class: "answers" }, said, rest);
+  function refresh() {
+    controls.forEach((control) => control.refresh());
+    const given = Object.fromEntries(columns.map((name) => [name, state.values[`x_${name}`]]));
+    const found = predict(ctx.mix.predict, given, state.values.level);
+    const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : (v) => number(v, 4);
+    const interval = ctx.drawn ? `, ${Math.round(100 * state.values.level)}% interval ${text(found.low)} to ${text(found.high)}` : "";
+    said.textContent = `${fit.quantity} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${count(given[name])}`).join(", ")}.`;
+    const [column, far] = reach(fit.ranges, given)[0] || ["", 1];
+    rest.replaceChildren(facts([["why no split", `This fit of ${fit.key} does not tell how to split compute: fit a law in size and tokens, such as chinchilla, to runs that vary both.`],
+      ["extrapolation", far > 1 ? `${factor(far)} in ${column}` : "inside the fitted range"]]));
+    const drawn = sweep(ctx, columns[0], given, found);
+    if (curve) curve.update(drawn); else main.append(ctx.block(curve = chart(drawn), "What if"));
+  }
+  refresh();
+  return { element: el("div", { class: "split" }, el("form", { class: "panel", "aria-label": "What is asked", onsubmit: (event) => event.preventDefault() }, controls.map((control) => control.element)), main), changed: refresh };
+}
+
+function sweep(ctx, name, given, found) {
+  const x = Array.from({ length: AROUND }, (_, k) => given[name] * 100 ** ((2 * k) / (AROUND - 1) - 1));
+  const all = x.map((value) => predict(ctx.mix.predict, { ...given, [name]: value }, ctx.state.values.level));
+  const { fit } = ctx.data, ends = (key) => all.map((one) => one[key]);
+  return {
+    id: "prediction", title: `${fit.quantity} by ${name}`, conclusion: `At ${count(given[name])} ${name} the law gives ${number(found.value, 5)} ${fit.unit}.`,
+    x: { title: name, scale: "log", format: "count" }, y: { title: fit.quantity, unit: fit.unit, scale: "log", format: "number" },
+    beyond: fit.ranges[name] ? fit.ranges[name][1] : undefined,
+    series: [...(ctx.drawn ? [{ mark: "band", x, y: ends("value"), low: ends("low"), high: ends("high"), group: "law" }] : []),
+      { mark: "line", x, y: ends("value"), label: "law", group: "law" },
+      { mark: "intervals", x: [given[name]], y: [found.value], low: [found.low], high: [found.high], label: "you are here", group: "here", role: "reference", radius: 6 }],
+  };
+}

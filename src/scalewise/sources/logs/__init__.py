@@ -1,0 +1,1 @@
+"""The logs that training tools leave behind, read without the tools."""

@@ -1,0 +1,115 @@
+"""Plain tables of metrics: CSV, JSONL and Parquet files that no tool's reader claims."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalewise.core.errors import RunDataError
+from scalewise.runs.cells import guessed, simplify
+from scalewise.runs.columns import MEASURES, canonical_name
+from scalewise.runs.load import load
+from scalewise.runs.quote import bare
+from scalewise.sources.logs.limits import MAX_TEXT_BYTES, head_of, size_of
+from scalewise.sources.logs.log import Log, Wanted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"})
+
+
+class TableReader:
+    """Files of rows under column names, one row per step."""
+
+    key = "table"
+    title = "table"
+
+    def units(self, path: Path) -> list[Path]:
+        """The file, if its first line or schema names something that runs are measured by."""
+        if path.suffix.casefold() not in SUFFIXES or not path.is_file():
+            return []
+        names = column_names(path)
+        return [path] if any(_is_measure(name) for name in names) else []
+
+    def read(self, unit: Path, *, wanted: Wanted | None = None) -> list[Log]:
+        """The numbers of a table as one run.
+
+        Raises RunDataError if it is unreadable, or no column counts steps.
+        """
+        size_of(unit, MAX_TEXT_BYTES)
+        loaded = load(unit)
+        frame = loaded.frame.select(
+            guessed(cells) if loaded.is_text else simplify(cells) for cells in loaded.frame
+        )
+        axis = next((n for n in frame.columns if canonical_name(n) == "step"), None)
+        axis = axis or next((n for n in frame.columns if n in ("_step", "Step")), None)
+        if axis is None or not frame[axis].dtype.is_numeric():
+            raise RunDataError(
+                f"{bare(str(unit), 200)} is no run table, and no column of it counts steps.",
+                hint="Name its columns in a mapping file; --propose FILE writes one to fill in.",
+            )
+        points, overwritten = _by_step(frame, axis, wanted)
+        return [
+            Log(
+                run_id=unit.as_posix(),
+                name=unit.stem,
+                kind=self.key,
+                source=str(unit),
+                points=points,
+                notes=loaded.notes,
+                lost={"overwritten points": overwritten} if overwritten else {},
+            )
+        ]
+
+
+def _by_step(frame: pl.DataFrame, axis: str, wanted: Wanted | None) -> tuple[pl.DataFrame, int]:
+    import polars as pl
+
+    steps = frame[axis].cast(pl.Float64)
+    good = steps.is_not_null() & steps.is_finite() & (steps.abs() < 2.0**62)
+    names = [
+        name
+        for name, kind in frame.schema.items()
+        if name not in (axis, "step") and kind.is_numeric() and (wanted is None or wanted(name))
+    ]
+    rows = frame.select(
+        steps.cast(pl.Int64, strict=False).alias("step"),
+        *(pl.col(name).cast(pl.Float64) for name in names),
+    ).filter(good)
+    points = rows.group_by("step").agg(pl.col(n).drop_nulls().last() for n in names).sort("step")
+    filled = [rows.height - rows[name].null_count() for name in names]
+    kept = [points.height - points[name].null_count() for name in names]
+    return points, int(np.sum(filled) - np.sum(kept))
+
+
+def _is_measure(name: str) -> bool:
+    last = name.replace(".", "/").rpartition("/")[2]
+    return canonical_name(name) in MEASURES or canonical_name(last) in MEASURES or last == "loss"
+
+
+def column_names(path: Path) -> list[str]:
+    """Column names, from the first line or the schema only."""
+    import polars as pl
+
+    if path.suffix.casefold() in (".parquet", ".pq"):
+        try:
+            return list(pl.read_parquet_schema(path))
+        except (pl.exceptions.PolarsError, OSError, ValueError):
+            return []
+    first = head_of(path).decode("utf-8", "replace").lstrip("\ufeff\r\n ").partition("\n")[0]
+    if path.suffix.casefold() in (".jsonl", ".ndjson"):
+        try:
+            record = json.loads(first)
+        except (ValueError, RecursionError):
+            return []
+        return list(record) if isinstance(record, dict) else []
+    try:
+        return next(csv.reader(io.StringIO(first), delimiter=max(",;\t", key=first.count)), [])
+    except csv.Error:
+        return []

@@ -1,0 +1,1 @@
+"""Public run tables by name: one small module per source, fetched on request only."""

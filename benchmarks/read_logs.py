@@ -91,7 +91,8 @@ def write_tensorboard(folder: Path) -> Path:
                 head = struct.pack("<Q", len(event))
                 if head not in checks:
                     checks[head] = masked_crc(head)
-                file.write(head + struct.pack("<I", checks[head]) + event + b"\0\0\0\0")
+                file.write(head + struct.pack("<I", checks[head]) + event)
+                file.write(struct.pack("<I", masked_crc(event)))
     return path
 
 

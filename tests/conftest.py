@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 # What a machine may lack, or another make target brings; with CI set, any other reason to skip is
 # a fault of the environment.
 ALLOWED = ("is not beside this checkout", "no CUDA device", "make formats installs it")
+
+# Chromium, closed to the network.
+_CLOSED = (
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-domain-reliability", "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+)  # fmt: skip
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -30,6 +42,21 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     del collector
     return judged((yield))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests of a process: its driver cannot be started twice in one."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium")
+    assert path is not None, "no Chromium: apt-get install chromium, or name one with CHROMIUM"
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=list(_CLOSED))
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from scalewise.plan.influence import influence
     from scalewise.plan.overfitting import overfit
     from scalewise.plan.sensitivity import sensitivity
+    from scalewise.report.interactive.explore import explore
     from scalewise.runs.example import example_runs
     from scalewise.runs.health import check_health
     from scalewise.runs.read import read_runs
     from scalewise.runs.spec import RunSpec
     from scalewise.runs.table import RunTable
     from scalewise.runs.write import write_runs
+    from scalewise.sources.logs.read import read_logs
     from scalewise.sources.public.catalogue import public_runs
 
 __version__ = "0.1.0"
@@ -73,6 +75,7 @@ _HOME = {
     "check_health": "runs.health",
     "conventions": "plan.conventions",
     "example_runs": "runs.example",
+    "explore": "report.interactive.explore",
     "fit": "forecast.fitting",
     "fit_many": "fit.engine",
     "fit_tasks": "forecast.downstream",
@@ -89,6 +92,7 @@ _HOME = {
     "profile": "fit.profile",
     "public_runs": "sources.public.catalogue",
     "read_fit": "fit.storage",
+    "read_logs": "sources.logs.read",
     "read_runs": "runs.read",
     "sensitivity": "plan.sensitivity",
     "write_fit": "fit.storage",
@@ -116,6 +120,7 @@ __all__ = [
     "check_health",
     "conventions",
     "example_runs",
+    "explore",
     "fit",
     "fit_many",
     "fit_tasks",
@@ -132,6 +137,7 @@ __all__ = [
     "profile",
     "public_runs",
     "read_fit",
+    "read_logs",
     "read_runs",
     "sensitivity",
     "write_fit",

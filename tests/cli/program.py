@@ -28,6 +28,7 @@ VERBS = (
     "backtest",
     "train",
     "report",
+    "serve",
     "data",
 )
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +19,44 @@ def test_a_fit_becomes_one_self_contained_page(tmp_path: Path) -> None:
     page = out.read_text()
     assert page.lower().startswith("<!doctype html>")
     assert "Fit of chinchilla" in page
-    assert "<svg" in page
     assert "<script src" not in page
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_the_page_answers_questions_and_the_static_one_runs_no_script(tmp_path: Path) -> None:
+    fit, out = fit_file(tmp_path), tmp_path / "page.html"
+    whole = answer("report", fit, "--out", out)
+    assert whole["data"]["interactive"]
+    page = out.read_text()
+    assert 'id="payload"' in page
+    told = data_of(page)
+    assert told["fit"]["key"] == "chinchilla"
+    assert told["effects"]["runs"]
+    assert "runs" not in told
+    assert not answer("report", fit, "--static", "--out", out)["data"]["interactive"]
+    assert "<script" not in out.read_text()
+    assert "<svg" in out.read_text()
+
+
+def test_the_runs_of_a_fit_of_any_law_join_its_page(tmp_path: Path) -> None:
+    fit, out = fit_file(tmp_path), tmp_path / "page.html"
+    answer("report", fit, "--runs", tmp_path / "runs.csv", "--out", out)
+    told = data_of(out.read_text())
+    assert told["runs"]["finals"] == 20
+    assert set(told["effects"]["runs"]) == set(told["runs"]["values"]["run_id"])
+
+
+def test_a_page_about_runs_holds_their_backtest(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    answer("report", runs_file(tmp_path), "--out", out)
+    told = data_of(out.read_text())
+    assert told["backtest"]["recommended"] in {s["law"] for s in told["backtest"]["scores"]}
+    assert told["runs"]["runs"] == 20
 
 
 def test_a_run_table_is_checked_backtested_and_fitted_for_its_page(tmp_path: Path) -> None:

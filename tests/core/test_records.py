@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from scalewise.core.errors import UsageError
 from scalewise.core.records import (
+    atomic_move,
     atomic_write,
     plain,
     sha256_of_array,
@@ -250,3 +251,15 @@ def test_the_longest_file_name_can_be_written(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 255)
     atomic_write(target, "new")
     assert target.read_text() == "new"
+
+
+def test_a_finished_folder_is_moved_whole_and_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "incoming" / "fit.json").write_text("{}")
+    atomic_move(tmp_path / "incoming", tmp_path / "kept")
+    assert (tmp_path / "kept" / "fit.json").read_text() == "{}"
+    assert not (tmp_path / "incoming").exists()
+    (tmp_path / "incoming").mkdir()
+    with pytest.raises(OSError, match="not empty"):
+        atomic_move(tmp_path / "incoming", tmp_path / "kept")
+    assert (tmp_path / "kept" / "fit.json").read_text() == "{}"

@@ -16,6 +16,7 @@ from scalewise.forecast.backtest import (
     NAIVE,
     HeldOutPoint,
     Policy,
+    fit_by,
     forecast_split,
     held_out_points,
     naive_points,
@@ -24,7 +25,8 @@ from scalewise.forecast.backtest import (
     score_laws,
 )
 from scalewise.forecast.choose import AUTO, AUTO_STATED, backtest
-from scalewise.forecast.splits import loss_rows, size_column, split_at, splits_by_size
+from scalewise.forecast.policy import DEFAULT, FINALS
+from scalewise.forecast.splits import ends, loss_rows, size_column, split_at, splits_by_size
 from scalewise.laws.catalogue import LAWS
 from scalewise.runs.read import read_runs
 from tests.forecast.ladders import ladder
@@ -218,7 +220,7 @@ def test_diverged_runs_do_not_count_as_finished_models() -> None:
 
 
 def test_a_table_without_a_usable_loss_is_refused() -> None:
-    with pytest.raises(RunDataError, match=r"No row satisfies 'loss > 0'"):
+    with pytest.raises(RunDataError, match="No row has a finite number above 0 in loss"):
         loss_rows({"params": [1e6, 2e6], "tokens": [1e8, 1e8], "loss": [0.0, 0.0]})
 
 
@@ -230,3 +232,58 @@ def test_runs_without_tokens_are_backtested_by_size() -> None:
     # The largest fitted model stands in for the one with most compute.
     assert most.points[0].predicted == pytest.approx(loss[tested.splits[0].fitted.run_count - 1])
     assert tested.recommended == "auto"
+
+
+def test_a_model_that_no_law_can_be_asked_of_is_left_out() -> None:
+    N = np.geomspace(1e7, 1e9, 7)
+    whole = {"params": N, "tokens": 20 * N, "loss": 1.7 + 400 / N**0.34 + 400 / (20 * N) ** 0.28}
+    gone = {name: list(values) for name, values in whole.items()} | {
+        "tokens": [*(20 * N[:-1]), None]
+    }
+    found = backtest(gone, ["overtraining"])
+    assert {p.params for s in found.scores for p in s.points} <= set(N[:-1])
+
+
+def test_a_policy_of_finished_models_holds_for_every_law_of_a_comparison() -> None:
+    table = ladder(sizes=5)
+    decayed = np.arange(len(table)) % 2 == 0
+    loss = np.where(decayed, table.column("loss"), 2 * table.column("loss"))
+    runs = read_runs(
+        {
+            "params": table.column("params"),
+            "tokens": table.column("tokens"),
+            "loss": loss,
+            "is_annealed": decayed,
+            "is_final": [True] * len(table),
+        }
+    )
+    policy = Policy(estimation=replace(FINALS, name="annealed", annealed="only"))
+    found = backtest(runs, ["chinchilla"], policy=policy)
+    own = next(s for s in found.scores if s.law == "chinchilla")
+    assert {p.measured for p in own.points} <= set(loss[decayed])
+    assert own.mean_abs_error < 0.05
+
+
+def test_held_out_checkpoints_are_scored_as_they_were_measured() -> None:
+    tokens = np.tile(np.linspace(1e9, 1e10, 12), 5)
+    params = np.repeat(np.geomspace(1e7, 1e9, 5), 12)
+    off = 1 + 0.02 * np.resize([1, -1], 60)
+    loss = (1.7 + 400 / params**0.34 + 400 / tokens**0.28) * off
+    names = [f"n{n:g}" for n in params]
+    runs = read_runs({"run_id": names, "params": params, "tokens": tokens, "loss": loss})
+    calm = replace(DEFAULT, name="calm", smoothing=1.0)
+    table, _ = loss_rows(runs, calm)
+    assert table.column("loss").tolist() == loss.tolist()
+    split = splits_by_size(table)[-1]
+    fitted = fit_by(Policy(estimation=calm), LAWS["chinchilla"], split.fitted, bootstrap=0)
+    once = calm.prepared(split.fitted).column("loss")
+    assert set(fitted.observed.tolist()) <= set(once.tolist())
+
+
+def test_the_ends_of_curves_are_their_last_three_tenths_and_every_finished_model() -> None:
+    tokens = np.tile(1e9 * np.arange(1, 11), 2)
+    curves = {"run_id": ["a"] * 10 + ["b"] * 10, "tokens": tokens, "loss": [3.0] * 20}
+    assert ends(read_runs(curves)).column("tokens").tolist() == [7e9, 8e9, 9e9, 1e10] * 2
+    final = [i in (2, 9, 19) for i in range(20)]
+    kept = ends(read_runs({**curves, "is_final": final})).column("tokens").tolist()
+    assert kept == [3e9, 7e9, 8e9, 9e9, 1e10, 7e9, 8e9, 9e9, 1e10]

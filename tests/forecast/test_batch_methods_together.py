@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from scalewise.core.errors import LawError, RunDataError, UnfitDataError, UsageError
 from scalewise.fit.result import FitResult
 from scalewise.fit.storage import read_fit
-from scalewise.forecast.batch_methods import batch_methods
+from scalewise.forecast.batch_methods import batch_methods, branch_measurements
 from scalewise.forecast.branch_file import read_branches, write_branches
 from scalewise.forecast.fitting import fit
 from scalewise.runs.example.batch import batch_branches, batch_runs
+from scalewise.runs.read import read_runs
 from scalewise.runs.table import RunTable
 from tests.forecast.trajectory_runs import fitted
 
@@ -94,6 +96,12 @@ def test_branches_come_back_from_their_file(tmp_path: Path) -> None:
         ('{"run_id": "a", "step": 1, "low_tokens": "x", "high_tokens": 2}', "has low_tokens=x"),
         ('{"run_id": "a", "step": 1, "low_tokens": 3, "high_tokens": 2}', "low_tokens=3 above"),
         ("[" * 100_000, "cannot be read as branches"),
+        ('{"run_id": ["a"], "step": 1, "low_tokens": 1, "high_tokens": 2}', r"has run_id=\['a'\]"),
+        ('{"run_id": "a", "step": 1e999, "low_tokens": 1, "high_tokens": 2}', "has step=inf"),
+        (
+            f'{{"run_id": "a", "step": {10**400}, "low_tokens": 1, "high_tokens": 2}}',
+            "has step=a whole number of 1329 bits",
+        ),
     ],
 )
 def test_a_damaged_file_of_branches_is_refused(tmp_path: Path, text: str, fact: str) -> None:
@@ -106,3 +114,24 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     missing: Any = tmp_path / "none.json"
     with pytest.raises(RunDataError, match="cannot be read as branches"):
         read_branches(missing)
+
+
+def test_a_branch_stands_on_the_nearest_checkpoint_that_has_a_step() -> None:
+    runs = read_runs(
+        {
+            "run_id": ["a"] * 4,
+            "params_nonembed": [1e8] * 4,
+            "step": [None, 0, 100, 1000],
+            "tokens": [None, 0.0, 1e7, 1e8],
+            "loss": [9.0, 8.0, 4.0, 3.0],
+        }
+    )
+    branch = {"run_id": "a", "step": 250, "low_tokens": 1e200, "high_tokens": 1e204}
+    (found,) = branch_measurements(runs, [branch])
+    assert found.loss == 4.0
+    assert found.critical_batch_tokens == pytest.approx(1e202)
+
+
+def test_runs_without_steps_can_still_be_asked_for_what_they_hold(shipped: FitResult) -> None:
+    bare = replace(batch_runs(), frame=batch_runs().frame.drop("step", "noise_scale_tokens"))
+    assert batch_methods(shipped, runs=bare).methods == ("contours",)

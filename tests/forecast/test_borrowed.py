@@ -10,7 +10,7 @@ from scalewise.core.errors import LawError, RunDataError, ScalewiseError, UnfitD
 from scalewise.fit.points import points_of
 from scalewise.forecast.borrowed import BorrowedForecast, drift_of, predict_from_one
 from scalewise.forecast.families import library
-from scalewise.forecast.one_run import one_run, posterior
+from scalewise.forecast.one_run import Posterior, one_run, posterior
 from scalewise.forecast.policy import DEFAULT, FINALS
 from scalewise.laws.catalogue import published_named
 from scalewise.laws.chinchilla import CHINCHILLA
@@ -146,8 +146,8 @@ def test_draws_that_leave_no_room_are_left_out_and_counted() -> None:
     ("changed", "error", "told"),
     [
         ({"loss": [40.0, 30.0, 20.0]}, UnfitDataError, "more than a uniform guess"),
-        ({"loss": [float("nan")] * 3}, RunDataError, "No row satisfies"),
-        ({"tokens": [0.0] * 3}, RunDataError, "No row satisfies"),
+        ({"loss": [float("nan")] * 3}, RunDataError, "finite number above 0 in loss and tokens"),
+        ({"tokens": [0.0] * 3}, RunDataError, "finite number above 0 in loss and tokens"),
         ({"params": [1e8, 1e8, 2e8]}, UnfitDataError, "There are 2 sizes: 100M, 200M"),
     ],
 )
@@ -258,3 +258,31 @@ def test_the_forecast_is_printed_with_its_interval_and_its_source() -> None:
     assert "borrowed from families, 1 run of one size" in text
     assert found.prediction.loss == found.loss
     assert len(points_of(CHINCHILLA, read_runs(curve()), rows="all")) == 40
+
+
+@pytest.mark.parametrize("borrow", ["families", "none", "choshen2024", "besiroglu2024"])
+def test_perplexities_are_refused_whatever_is_borrowed(borrow: str) -> None:
+    runs = curve() | {"loss": [np.exp(loss) for loss in curve()["loss"]]}
+    with pytest.raises(UnfitDataError, match="more than a uniform guess costs in nats/token"):
+        predict_from_one(runs, params=4e8, tokens=4e11, borrow=borrow)
+
+
+def test_runs_of_one_size_share_a_deviation_that_a_new_one_shares_too() -> None:
+    size, token, beta = 0.3, 0.4, 0.35
+    tokens = np.array([5e9, 1e10, 2e10])
+    law = 1.8 + size + token * (tokens / 1e10) ** -beta
+    run = one_run(1e9, tokens, law * np.exp(0.03), is_curve=False)
+    held = Posterior(
+        run=run,
+        between=library().between(),
+        size_term=np.array([size]),
+        alpha=np.array([0.4]),
+        noise=np.array([0.01]),
+        fitted=np.log([[1.8, token, beta]]),
+        root=np.zeros((1, 3, 3)),
+        weight=np.ones(1),
+        impossible=0.0,
+    )
+    _, central = held.log_losses(1e9, 1e10, count=2, seed=0)
+    # Three observations with noise of their own tell 3/4 of what they share.
+    assert central == pytest.approx(np.log(law[1]) + 0.75 * 0.03)

@@ -141,3 +141,18 @@ def test_runs_without_noise_have_intervals_of_no_width() -> None:
     told = exact.predict(params=7e9, tokens=1e11)
     assert told.low <= told.loss <= told.high
     assert told.high / told.low - 1 < 1e-3
+
+
+def test_whoever_shares_a_group_is_left_out_whatever_the_group_is_called() -> None:
+    misses = Misses(("a", "b", "c"), ("lab", "lab", "other"), np.ones(3), np.arange(3.0))
+    assert misses.without(("a",)).family == ("c",)
+    assert misses.without(("lab",)).family == ("c",)
+
+
+def test_the_factor_is_the_quantile_for_one_group_more() -> None:
+    names = tuple(f"family-{i}" for i in range(10))
+    found = calibrated_on(Misses(names, names, np.ones(10), 0.01 * np.arange(1, 11)))
+    # Nine of ten errors are below 0.1; of eleven groups 0.9 are 9.9, so it takes the tenth.
+    assert found.factor(0.9) == pytest.approx(0.10)
+    assert found.factor(0.8) == pytest.approx(0.09)
+    assert found.factor(0.5) == pytest.approx(0.06)

@@ -11,8 +11,9 @@ from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.engine import fit as fit_law
 from scalewise.fit.result import FitStatus
 from scalewise.forecast.backtest import HeldOutPoint, LawScore, Policy, score
-from scalewise.forecast.choose import backtest, choose, law_weights
+from scalewise.forecast.choose import backtest, choose, combine, law_weights
 from scalewise.forecast.fitting import fit
+from scalewise.forecast.splits import splits_by_size
 from scalewise.laws.catalogue import LAWS
 from tests.forecast.ladders import TRUTH, ladder
 
@@ -155,3 +156,22 @@ def test_a_law_through_every_point_does_not_silence_the_others_untested() -> Non
     result = choose(ladder(sizes=3, budgets=2, noise=0.004), ("chinchilla", "overtraining"))
     assert any("Untested" in text for text in result.warnings)
     assert {member.law.key for _, member in result.members} == {"chinchilla", "overtraining"}
+
+
+def test_an_interval_spreads_by_what_held_out_errors_are_in_its_standard_deviations() -> None:
+    table = ladder(sizes=5)
+    splits = splits_by_size(table)
+    points = [
+        HeldOutPoint(
+            run_id="r", params=1e9, tokens=1e10, flops=6e19, measured=2.0 * np.exp(0.04),
+            predicted=2.0, low=2.0 * np.exp(-0.02), high=2.0 * np.exp(0.02),
+        )
+        for split in splits
+        for _ in range(len(split.held_out))
+    ]  # fmt: skip
+    told = score(LAW.key, LAW.title, points, level=0.9, splits=len(splits), noise=0.01)
+    found = combine(table, [LAW], [told], splits, Policy(), bootstrap=0)
+    off = 0.04 / (0.02 / 1.644854)  # errors over standard deviations
+    assert found.spread == pytest.approx(
+        np.sqrt((2 * 1.5 + len(splits) * off**2) / (2 + len(splits))), rel=1e-6
+    )

@@ -156,3 +156,19 @@ def test_terms_at_their_anchors_are_those_of_the_law() -> None:
     # Besiroglu et al. 2024, Huber loss at 1e-3: the same points, objective and delta.
     assert theta["alpha"] == pytest.approx(0.3473, abs=2e-4)
     assert theta["E"] == pytest.approx(1.8172, abs=2e-4)
+
+
+def test_what_is_foreseen_of_a_new_family_holds_the_doubt_about_the_mean() -> None:
+    found = shelf(simulated(groups=40)).between()
+    np.testing.assert_allclose(found.predictive, found.covariance + found.of_mean)
+    of_mean = np.diag(found.of_mean) * 40 / np.diag(found.covariance)
+    assert np.all((of_mean > 0.5) & (of_mean < 3))
+    assert found.sd("beta") == pytest.approx(np.sqrt(found.predictive[4, 4]))
+
+
+def test_the_drift_of_a_new_group_holds_the_doubt_about_the_mean() -> None:
+    values = {"f0.0": -0.02, "f1.0": 0.0, "f2.0": 0.02}
+    drifts = tuple(Drift(name=n, group=n[:2], per_efold=v) for n, v in values.items())
+    mean, sd = shelf(simulated(groups=8), drifts).between().drift
+    assert mean == pytest.approx(0.0, abs=1e-12)
+    assert sd == pytest.approx(0.02 * np.sqrt(1 + 1 / 3))

@@ -216,3 +216,71 @@ def test_the_authors_policy_says_itself() -> None:
         "choshen2024: checkpoints of more than 10B tokens, without the last; every point counts "
         "the same; ls; losses in nats per token"
     )
+
+
+@pytest.mark.parametrize("column", ["loss", "tokens", "params"])
+def test_an_infinite_cell_is_left_out_and_does_not_shift_the_others(column: str) -> None:
+    table = curves()
+    values = table.column(column).copy()
+    values[3] = np.inf
+    found = kept_tokens(replace(EVERY, cut_tokens=1.5e9), curves(**{column: values}))
+    assert found == {"long": [2, 3, 5, 6, 7, 8, 9, 10], "short": [2, 3, 4, 5]}
+
+
+def test_rows_that_cannot_be_used_are_counted_among_what_is_left_out() -> None:
+    loss = curves().column("loss").copy()
+    loss[:2] = [np.nan, np.inf]
+    points = EVERY.points(CHINCHILLA, curves(loss=loss))
+    assert points.left_out == ("2 rows lack a positive loss or tokens",)
+
+
+def test_averaging_seeds_keeps_an_annealed_end_apart_from_its_trunk() -> None:
+    table = read_runs(
+        {
+            "run_id": ["a", "a", "b", "b"],
+            "params": [1e8] * 4,
+            "tokens": [1e9] * 4,
+            "is_annealed": [False, True] * 2,
+            "seed": [0, 0, 1, 1],
+            "loss": [3.4, 3.0, 3.6, 3.2],
+        }
+    )
+    averaged = replace(EVERY, seeds="averaged").prepared(table)
+    assert averaged.column("loss") == pytest.approx([3.5, 3.1])
+    assert averaged.text("run_id") == ("a", "a")
+
+
+@pytest.mark.parametrize("other", [{"seed": [7, 7]}, {"seed": [0, 1], "d_model": [64, 128]}])
+def test_runs_that_differ_by_more_than_their_seed_stay_apart(other: dict[str, list[int]]) -> None:
+    table = read_runs(
+        {"run_id": ["a", "b"], "params": [1e8] * 2, "tokens": [1e9] * 2, "loss": [3.0, 3.4],
+         "decay": [0.0, 0.1], **other}
+    )  # fmt: skip
+    averaged = replace(EVERY, seeds="averaged").prepared(table)
+    assert averaged.column("loss").tolist() == [3.0, 3.4]
+    assert averaged.text("run_id") == ("a", "b")
+
+
+def test_finished_models_of_one_trunk_count_as_they_do_without_a_policy() -> None:
+    ends = {"is_final": [False] * 4 + [True] + [False] * 4 + [True] + [False] * 4 + [True]}
+    points = FINALS.points(CHINCHILLA, curves(**ends))
+    assert len(points) == 3
+    assert points.weights.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("name", ["rows", "window", "weight", "annealed", "seeds"])
+def test_a_word_that_no_setting_knows_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}='all' is unknown"):
+        replace(EVERY, **{name: "all"})  # type: ignore[arg-type]
+
+
+def test_smoothing_averages_the_neighbours_within_half_a_window() -> None:
+    tokens = 1e9 * np.exp(0.1 * np.arange(7))
+    loss = np.array([4.0, 3.0, 3.5, 2.5, 3.2, 2.2, 2.4])
+    calm = replace(EVERY, smoothing=0.3)
+    smooth = calm.smoothed(tokens, loss, np.zeros(7, dtype=int))
+    triples = [np.exp(np.log(loss[i - 1 : i + 2]).mean()) for i in range(1, 6)]
+    assert smooth == pytest.approx([loss[0], *triples, loss[-1]])
+    shuffled = np.array([3, 0, 6, 1, 5, 2, 4])
+    again = calm.smoothed(tokens[shuffled], loss[shuffled], np.zeros(7, dtype=int))
+    assert again == pytest.approx(smooth[shuffled])

@@ -173,6 +173,8 @@ def test_a_cached_study_computes_only_what_is_new(tmp_path: Path, found: Study) 
     assert study(other, shares=(0.5, 1.0), cache=tmp_path).computed == 1
     assert study(TWO, shares=(1.0,), cache=tmp_path).computed == 2
     assert study(TWO, shares=(0.5, 1.0), tail=0.8, cache=tmp_path).computed == 2
+    borrowed = {"A": 400.0, "alpha": 0.34}
+    assert study(TWO, shares=(0.5, 1.0), fixed=borrowed, cache=tmp_path).computed == 2
     renamed = replace(DEFAULT, cut_share=0.2)
     assert study(TWO, shares=(0.5, 1.0), policies=[renamed], cache=tmp_path).computed == 2
 
@@ -236,6 +238,15 @@ def test_means_over_families_weigh_each_family_the_same() -> None:
         found.macro("age")
 
 
+def test_means_over_families_are_at_one_share_of_training(found: Study) -> None:
+    whole = [c for c in found.cells if c.models == 3 and c.policy == "default"]
+    for share, told in ((1.0, found.macro()), (0.5, found.macro(share=0.5))):
+        errors = [c.mean_abs_error for c in whole if c.share == share]
+        (mean,) = (m for m in told if m.bin == "3" and m.policy == "default")
+        assert mean.cells == len(errors) == 2
+        assert mean.mean_abs_error == pytest.approx(np.mean(errors))
+
+
 def test_the_frame_has_the_constants_in_columns(found: Study) -> None:
     frame = found.frame
     assert {"theta.E", "theta.alpha", "fitted_flops", "reason"} <= set(frame.columns)
@@ -278,3 +289,65 @@ def test_a_number_of_models_beyond_the_family_has_one_design() -> None:
 def test_questions_that_mean_nothing_are_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         study(TWO, **change)
+
+
+def test_an_infinite_loss_is_neither_fitted_nor_scored() -> None:
+    table = TWO["even"]
+    loss = table.column("loss").copy()
+    loss[[40, -1]] = np.inf  # of a fitted size, and the target's last
+    frame = table.frame
+    spoiled = replace(table, frame=frame.with_columns(loss=loss))
+    without = replace(table, frame=frame.filter(np.isfinite(loss)))
+    found, expected = (study({"even": t}, models=[5]).cells[0] for t in (spoiled, without))
+    assert found.mean_abs_error == expected.mean_abs_error
+    assert found.target_points == expected.target_points
+
+
+def test_what_would_be_scored_is_not_fitted() -> None:
+    fixed = {"A": 400.0, "alpha": 0.34}
+    with pytest.raises(UsageError, match=r"own first 70% would be fitted.*some are both"):
+        study({"even": TWO["even"]}, order="own", shares=(0.3, 0.7), fixed=fixed)
+    assert study({"even": TWO["even"]}, order="own", shares=(0.69,), fixed=fixed).cells
+
+
+def test_a_family_of_one_size_has_its_own_beginning() -> None:
+    alone = family(sizes=[1e9])
+    fixed = {"A": 400.0, "alpha": 0.34}
+    (cell,) = study({"alone": alone}, order="own", shares=(0.5,), fixed=fixed).cells
+    assert cell.mean_abs_error is not None
+
+
+def test_smoothing_sees_nothing_of_what_came_after_a_designs_end() -> None:
+    calm = replace(DEFAULT, name="calm", smoothing=1.0)
+    table = TWO["even"]
+    late = table.column("tokens") > 0.501e11
+    later = np.where(late, table.column("loss") * 1.3, table.column("loss"))
+    other = replace(table, frame=table.frame.with_columns(loss=later))
+    found, moved = (
+        study({"even": t}, models=[5], shares=(0.5,), policies=[calm]).cells[0]
+        for t in (table, other)
+    )
+    assert found.theta == moved.theta
+    rough = study({"even": table}, models=[5], shares=(0.5,)).cells[0]
+    assert found.theta != rough.theta
+
+
+def test_smoothing_the_whole_of_training_is_what_a_fit_under_the_policy_does() -> None:
+    calm = replace(DEFAULT, name="calm", smoothing=1.0)
+    table = TWO["even"]
+    cell = study({"even": table}, models=[5], policies=[calm]).cells[0]
+    small = table.where("params < 2e9")
+    result = fit("chinchilla", calm.points(LAWS["chinchilla"], small), bootstrap=0)
+    assert cell.theta == pytest.approx(dict(result.theta), rel=1e-2)
+
+
+def test_constants_that_are_all_held_still_need_a_point() -> None:
+    held = {"E": 1.7, "A": 400.0, "B": 400.0, "alpha": 0.34, "beta": 0.28}
+    (cell,) = study({"even": TWO["even"]}, models=[3], shares=(1e-6,), fixed=held).cells
+    assert cell.status == "too few points"
+
+
+def test_a_cache_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match="taken' cannot be made a folder"):
+        study({"even": TWO["even"]}, models=[3], cache=tmp_path / "taken")

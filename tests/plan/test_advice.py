@@ -11,6 +11,7 @@ from scalewise.core.errors import UnfitDataError
 from scalewise.fit.engine import fit
 from scalewise.fit.priors import Prior
 from scalewise.fit.profile import profile
+from scalewise.fit.result import t_quantile
 from scalewise.forecast.fitted_rows import fitted_rows
 from scalewise.forecast.noise import noise_split
 from scalewise.laws.catalogue import LAWS
@@ -174,7 +175,7 @@ def test_repeats_split_the_scatter_into_seeds_and_lack_of_fit(told: Told) -> Non
     found = told(repeated(seeds=3, sizes=6, budgets=3), scatter)
     assert set(found) == {"noise between seeds", "lack of fit"}
     assert limit(found["noise between seeds"]).value > limit(found["lack of fit"]).value
-    assert effect_of(found["noise between seeds"]) > 0
+    assert effect_of(found["noise between seeds"]) > effect_of(found["lack of fit"]) >= 0
     bent = told(repeated(seeds=3, sizes=6, budgets=3, bend=0.03), scatter)
     assert limit(bent["lack of fit"]).limits
     assert "more seeds will not help" in limit(bent["lack of fit"]).mend
@@ -349,3 +350,22 @@ def test_on_gpt3_ends_alone_the_tokens_are_flat() -> None:
         diagnose("chinchilla", table, params=1.75e11, tokens=3e11, bootstrap=60)
     found = unfit_advice("chinchilla", table, caught.value, params=1.75e11, tokens=3e11)
     assert "flat tokens" in [one.name for one in found.limits]
+
+
+def test_a_new_run_teaches_a_fit_of_absolute_deviations_less(looked_into: Diagnosis) -> None:
+    plain = case_of(looked_into).forecast
+    goal = replace(plain.result.objective, delta=1e-9)
+    robust = replace(plain, result=replace(plain.result, objective=goal))
+    columns = target_at(looked_into.table, params=2e9, tokens=1e11).columns
+    assert plain.with_run(columns) < robust.with_run(columns) < plain.half
+
+
+def test_a_new_run_that_tells_nothing_of_the_answer_still_tells_of_the_noise(
+    looked_into: Diagnosis,
+) -> None:
+    found = replace(case_of(looked_into).forecast, gradient=np.zeros(5))
+    result = found.result
+    degrees = min(result.points - 5, result.runs - 1)
+    ratio = t_quantile(0.95, degrees + 1) / t_quantile(0.95, degrees)
+    columns = target_at(looked_into.table, params=2e9, tokens=1e11).columns
+    assert found.with_run(columns) == pytest.approx(np.hypot(found.known, found.noise * ratio))

@@ -136,3 +136,12 @@ def test_what_does_not_determine_the_law_is_refused() -> None:
         sensitivity("chinchilla", ladder(sizes=2, budgets=5), flops=1e22)
     with pytest.raises(UsageError, match="bootstrap=0 leaves no row an interval"):
         sensitivity("chinchilla", ladder(), flops=1e22, bootstrap=0)
+
+
+def test_a_law_that_leaves_no_residuals_rejects_no_other() -> None:
+    N = np.geomspace(1e7, 1e9, 5)
+    D = N * np.array([20.0, 40.0, 10.0, 80.0, 30.0])
+    loss = (1.7 + 400 / N**0.34 + 410 / D**0.28) * (1 + 1e-3 * np.array([1, -1, 1, 1, -1]))
+    runs = {"params": N, "tokens": D, "loss": loss}
+    found = sensitivity("chinchilla", runs, params=3e9, tokens=1e11, bootstrap=20)
+    assert not any("reject" in v.doubt for v in found.variants)

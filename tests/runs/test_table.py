@@ -153,3 +153,16 @@ def test_hostile_names_reach_no_terminal_as_they_are() -> None:
     told = runs.describe()
     assert not any(bad in told for bad in ("\x1b", "\x07", "\u202e", "two\nlines"))
     assert runs.text("run_id") == tuple(names)
+
+
+def test_measured_rows_have_finite_positive_numbers_and_the_others_are_counted() -> None:
+    table = read_runs({"tokens": [1e9, 2e9, 3e9, None], "loss": [3.0, float("inf"), -1.0, 2.0]})
+    assert table.measured("loss").column("tokens")[0] == 1e9
+    kept = table.measured("loss", "tokens")
+    assert kept.column("loss").tolist() == [3.0]
+    assert kept.assumptions[-1] == "measured loss, tokens: 1 of 4 rows kept"
+    assert kept.measured("loss") is kept
+    with pytest.raises(RunDataError, match="finite number above 0 in loss; the table has 1"):
+        table.where("loss < 0").measured("loss")
+    with pytest.raises(RunDataError, match="holds text"):
+        table.measured("run_id")

@@ -15,7 +15,7 @@ from scalewise.core.errors import UsageError
 
 VERBS: Mapping[str, str] = {
     "demo": "The whole walk on real small runs: check, backtest, fit, forecast, allocate.",
-    "runs": "Read run tables, say what was understood, check their health.",
+    "runs": "Read logs and run tables, say what was understood, check their health.",
     "laws": "The catalogue of laws and published constants.",
     "fit": "Fit a law, or the best combination of laws, to runs.",
     "predict": "Loss at unseen scale, with an interval.",
@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "backtest": "Hold out the largest runs and score every law on them.",
     "train": "Train planned pilot runs; interrupted ones resume.",
     "report": "Write one self-contained HTML page.",
+    "serve": "The local dashboard: upload, fit, ask what if.",
     "data": "Public run tables by name, with licence, citation and checksum.",
 }
 

@@ -15,6 +15,7 @@ from scalewise.cli.study import STUDY_OPTIONS, study_answer
 from scalewise.cli.task_backtest import TaskBacktestChoice, task_backtest_answer
 from scalewise.cli.task_backtest import task_backtest_options as task_options
 from scalewise.cli.verb import verb
+from scalewise.core.errors import UsageError
 
 
 def backtest(
@@ -52,6 +53,11 @@ def backtest(
         laws=laws,
     )  # fmt: skip
     if study.pop("study") or any(value is not None for value in study.values()):
+        if choice:
+            raise UsageError(
+                "A study forecasts losses; a task was named.",
+                hint="Leave out the task, or --study and its options.",
+            )
         return study_answer(runs, laws=laws, mapping=mapping, where=where, **study)
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest as score_all

@@ -89,7 +89,7 @@ def report(
     cards = told.cards
     return Answer(
         data={"out": out, "cards": [card.title for card in cards], "interactive": not is_static},
-        cards=lambda: cards,
+        cards=list,
         warnings=tuple(dict.fromkeys(caveat for card in cards for caveat in card.caveats)),
         seed=seed,
         data_sha256=told.sha256,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_MAPS = 6  # families, and settings, that are drawn
 _PAGE = (".html", ".htm")
+_MOST_SIZES = 10_000  # no family has as many
 
 
 def _models(text: str) -> tuple[int, ...]:
@@ -34,7 +35,13 @@ def _models(text: str) -> tuple[int, ...]:
     for word in text.split(","):
         low, dots, high = word.strip().partition("..")
         first = parse_count(low, name="--models")
-        found += range(first, parse_count(high, name="--models") + 1) if dots else [first]
+        last = parse_count(high, name="--models") if dots else first
+        if not first <= last < first + _MOST_SIZES:
+            raise UsageError(
+                f"--models={word.strip()!r} is no range of up to {_MOST_SIZES:,} numbers.",
+                hint="Write the smaller first: 2..8.",
+            )
+        found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
 
 
@@ -49,6 +56,11 @@ def _shares(text: str) -> tuple[float, ...]:
         low, dots, high = word.strip().partition("..")
         first = parse_quantity(low, name="--share")
         last = parse_quantity(high, name="--share") if dots else first
+        if dots and not first <= last <= 1:
+            raise UsageError(
+                f"--share={word.strip()!r} is not within training, the smaller share first.",
+                hint="Write shares above 0 and up to 1: 0.3,0.5,1 or 0.1..1.",
+            )
         found += [round(first + i / 10, 9) for i in range(int((last - first) * 10 + 1.5))]
     return tuple(dict.fromkeys(found))
 

@@ -138,6 +138,20 @@ def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> None:
         ) from error
 
 
+def atomic_move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Put a finished file or folder at ``target``, where nothing is yet, wholly or not at all.
+
+    What lies in it must have been flushed to disk, as `atomic_write` does. Both places are on one
+    file system. Raises OSError if it cannot be moved, for a folder also if ``target`` is there.
+    """
+    old, new = Path(source), Path(target)
+    if old.is_dir():
+        for folder in (old, *(below for below in old.rglob("*") if below.is_dir())):
+            _sync_folder(folder)
+    old.rename(new)
+    _sync_folder(new.parent)
+
+
 def _write_through(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)

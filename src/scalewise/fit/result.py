@@ -239,6 +239,11 @@ class FitResult:
         """This result leading a combination of laws."""
         return replace(self, rivals=rivals, weight=weight, spread=spread)
 
+    def _repr_html_(self) -> str:
+        from scalewise.fit.notebook import fit_html
+
+        return fit_html(self)
+
     def __str__(self) -> str:
         constants = ", ".join(f"{name} = {value:.5g}" for name, value in self.theta.items())
         return (

@@ -135,7 +135,7 @@ def fit_by(policy: Policy, law: Law, table: RunTable, *, bootstrap: int) -> FitR
     how = policy.estimation or FINALS
     return fit(
         law,
-        how.points(law, table) if how.is_of_curves else table,
+        table if how == FINALS else how.points(law, table),
         objective=policy.objective or how.objective,
         delta=policy.delta if policy.objective else policy.delta or how.delta,
         bounds=how.bounds_of(law),

@@ -135,7 +135,7 @@ def batch_methods(
             "Branches were given without the runs that they left.",
             hint="Give the table of those runs too: it has their losses.",
         )
-    if runs is not None:
+    if runs is not None and branches:
         found += branch_measurements(runs, branches)
     reached = [m for m in found if m.is_global or path.floor(m.params_nonembed) < m.loss]
     if below := len(found) - len(reached):
@@ -251,7 +251,7 @@ def branch_measurements(
     for branch in branches:
         whole = re.sub(r"-t\d+$", "", str(branch["run_id"]))
         name = branch["run_id"] if branch["run_id"] in names else whole
-        mine = np.flatnonzero((names == name) & np.isfinite(loss))
+        mine = np.flatnonzero((names == name) & np.isfinite(loss) & (step > 0))
         if not len(mine):
             raise RunDataError(
                 f"The runs do not hold {branch['run_id']!r}, which branches started from.",
@@ -262,7 +262,7 @@ def branch_measurements(
         found.append(
             BatchMeasurement(
                 method="branches", loss=float(loss[at]), params_nonembed=float(size[at]),
-                critical_batch_tokens=(low * high) ** 0.5 if np.isfinite(high) else low,
+                critical_batch_tokens=low**0.5 * high**0.5 if np.isfinite(high) else low,
                 low=low, high=high,
             )
         )  # fmt: skip

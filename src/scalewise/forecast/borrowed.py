@@ -129,6 +129,7 @@ def predict_from_one(
     asked = _Question(params, tokens, level, borrow, chosen, seed)
     points = _points(runs, chosen)
     size = _only_size(points)
+    _require_nats(points)
     if borrow == FAMILIES:
         return _from_families(asked, points, size, library().between(without=without))
     if without:
@@ -323,13 +324,16 @@ def _require_points(points: Points) -> None:
         )
 
 
-def _posterior(points: Points, size: float, between: Between, seed: int) -> Posterior:
+def _require_nats(points: Points) -> None:
     if (least := float(points.observed.min())) > _UNIFORM_GUESS:
         raise UnfitDataError(
             f"The least loss is {least:.3g}: more than a uniform guess costs in nats/token.",
             hint="Perplexities are read with mapping={'perplexity': COLUMN}, --map "
             "perplexity=COLUMN.",
         )
+
+
+def _posterior(points: Points, size: float, between: Between, seed: int) -> Posterior:
     run = one_run(size, points.inputs["D"], points.observed, is_curve=points.runs < len(points))
     return posterior(run, between, count=_DRAWS, seed=seed)
 

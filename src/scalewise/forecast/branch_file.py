@@ -10,6 +10,7 @@ from scalewise.core.errors import RunDataError
 from scalewise.core.records import atomic_write, to_json
 
 _ENDS = ("low_tokens", "high_tokens")
+_MOST = 1e300  # steps or tokens; nothing trains for longer
 _MAX_BYTES = 10_000_000
 _HINT = "Write it with write_branches, from what train.branches.branched_batch returned."
 
@@ -43,12 +44,16 @@ def _record(record: Any, which: str) -> dict[str, Any]:
     lacking = [name for name in ("run_id", "step", *_ENDS) if name not in record]
     if lacking:
         raise RunDataError(f"{which} has no {', '.join(lacking)}.", hint=_HINT)
+    if not isinstance(record["run_id"], str):
+        raise RunDataError(f"{which} has run_id={str(record['run_id'])[:40]}.", hint=_HINT)
     # JSON has no infinity: branches that all kept up have no upper end.
     ends = {**record, "high_tokens": _infinite_if_none(record["high_tokens"])}
     for name in ("step", *_ENDS):
         value = ends[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise RunDataError(f"{which} has {name}={str(value)[:40]}.", hint=_HINT)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_open = name == "high_tokens" and value == float("inf")
+        if not (is_number and (0 < value <= _MOST or is_open)):
+            raise RunDataError(f"{which} has {name}={_shown(value)}.", hint=_HINT)
     if ends["low_tokens"] > ends["high_tokens"]:
         raise RunDataError(
             f"{which} has low_tokens={ends['low_tokens']:g} above "
@@ -56,6 +61,12 @@ def _record(record: Any, which: str) -> dict[str, Any]:
             hint=_HINT,
         )
     return ends
+
+
+def _shown(value: Any) -> str:
+    # Python refuses to write out whole numbers of more than some thousand digits.
+    too_long = isinstance(value, int) and abs(value) > _MOST
+    return f"a whole number of {value.bit_length()} bits" if too_long else str(value)[:40]
 
 
 def _infinite_if_none(value: Any) -> Any:

@@ -69,8 +69,7 @@ def choose(
     Raises UnfitDataError if no law can be fitted. With too few sizes to hold any out, laws share
     in equal parts and the result says that it is untested.
     """
-    table, policy = _rows_and_policy(runs, policy)
-    options = law_candidates(table, laws, policy)
+    table, options, policy = _asked(runs, laws, policy)
     try:
         splits = splits_by_size(table)
         scores = score_laws(options, splits, policy)
@@ -91,8 +90,7 @@ def backtest(
     ``auto`` is chosen anew within each split from the runs it may see, so its score is as honest
     as a single law's. Raises UnfitDataError with fewer than four sizes.
     """
-    table, policy = _rows_and_policy(runs, policy)
-    options = law_candidates(table, laws, policy)
+    table, options, policy = _asked(runs, laws, policy)
     splits = splits_by_size(table)
     scores = [*score_laws(options, splits, policy)]
     scores += _scores_of_auto(options, splits, policy)
@@ -119,9 +117,14 @@ def backtest(
     )
 
 
-def _rows_and_policy(runs: object, policy: Policy) -> tuple[RunTable, Policy]:
+def _asked(
+    runs: object, laws: Sequence[str | Law] | None, policy: Policy
+) -> tuple[RunTable, tuple[Law, ...], Policy]:
+    """The rows that every law can be asked of, the laws, and how they are fitted."""
     table, how = loss_rows(runs, policy.estimation)
-    return table, replace(policy, estimation=how)
+    policy = replace(policy, estimation=how)
+    options = law_candidates(table, laws, policy)
+    return table.measured(*sorted({c for law in options for c in law.columns})), options, policy
 
 
 def combine(

@@ -59,6 +59,7 @@ def forecast_held_out(
     table, how = loss_rows(runs, policy.estimation)
     policy = replace(policy, estimation=how)
     column = size_column(table)
+    table = table.measured(column)
     all_sizes = np.unique(table.column(column))
     if sizes < 1 or len(all_sizes) - sizes < 3:
         raise UnfitDataError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -29,13 +29,19 @@ Window = Literal["run", "fitted"]
 Weight = Literal["run", "point"]
 Annealed = Literal["any", "only"]
 Seeds = Literal["kept", "averaged"]
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "rows": get_args(PolicyRows), "window": get_args(Window), "weight": get_args(Weight),
+    "annealed": get_args(Annealed), "seeds": get_args(Seeds),
+}  # fmt: skip
 
+_APART = "run kept apart"
 _ROUNDING = 1e-9  # of a share of tokens; half of 100 is not to miss 50 by the last bit
 
 # What two runs that differ by their seed alone have in common.
 _RECIPE = (
-    "family", "params", "params_nonembed", "params_active", "batch_tokens", "context_length",
-    "lr_peak", "schedule", "warmup_steps", "decay_fraction", "corpus", "eval_set",
+    "family", "params", "params_nonembed", "params_active", "d_model", "n_layer", "vocab_size",
+    "tokenizer", "batch_tokens", "context_length", "lr_peak", "schedule", "warmup_steps",
+    "decay_fraction", "averaging", "corpus", "tokens_unique", "eval_set",
 )  # fmt: skip
 
 
@@ -73,6 +79,9 @@ class EstimationPolicy:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, known in _WORDS.items():
+            if (word := getattr(self, name)) not in known:
+                raise UsageError(f"{name}={word!r} is unknown.", hint=f"Use {' or '.join(known)}.")
         if not 0 <= self.cut_share < 1:
             raise UsageError(
                 f"cut_share={self.cut_share:g} is not a share of a run.",
@@ -93,12 +102,23 @@ class EstimationPolicy:
         return _policy, ({**given, "bounds": dict(self.bounds)},)
 
     def prepared(self, table: RunTable) -> RunTable:
-        """The table's usable rows under this policy, before any cut: smoothed, seeds averaged.
+        """The table's usable rows under this policy, before any cut: seeds averaged, smoothed.
 
-        Raises UnfitDataError if none is left.
+        Raises RunDataError if none is left, UnfitDataError if none says that it is annealed.
         """
-        table = table.finals() if self.rows == "finals" else table
-        table = table.where("loss > 0 and tokens > 0")
+        table = self.unsmoothed(table)
+        if not (self.smoothing and self.is_of_curves):
+            return table
+        run = table.frame["run_id"].rank("dense").to_numpy()
+        loss = self.smoothed(table.column("tokens"), table.column("loss"), run)
+        note = f"losses averaged over a window of {self.smoothing:g} e-folds of tokens"
+        return replace(table, frame=table.frame.with_columns(loss=loss),
+                       assumptions=(*table.assumptions, note))  # fmt: skip
+
+    def unsmoothed(self, table: RunTable) -> RunTable:
+        """As ``prepared``, with losses as they were measured."""
+        table = table if self.is_of_curves else table.finals()
+        table = table.measured("loss", "tokens")
         if self.annealed == "only":
             if not table.has("is_annealed"):
                 raise UnfitDataError(
@@ -106,8 +126,6 @@ class EstimationPolicy:
                     hint="Map a column to is_annealed, or take annealed='any'.",
                 )
             table = table.where("is_annealed")
-        if self.smoothing > 0 and self.rows == "checkpoints":
-            table = _smoothed(table, self.smoothing)
         return _averaged(table) if self.seeds == "averaged" else table
 
     @property
@@ -124,7 +142,7 @@ class EstimationPolicy:
         ``share`` below 1 training is taken to have stopped at that share of the most tokens.
         """
         end = share * float(np.max(tokens, initial=0.0))
-        seen = tokens <= end * (1 + _ROUNDING)
+        seen = self.seen(tokens, share)
         if self.rows == "finals":
             return seen
         kept = (seen if self.keeps_last else tokens < end) & (tokens > self.cut_tokens)
@@ -135,6 +153,27 @@ class EstimationPolicy:
         if self.cut_warmups and warmup_tokens is not None:
             kept &= ~(tokens < self.cut_warmups * warmup_tokens)
         return kept
+
+    def seen(self, tokens: Array, share: float) -> Array:
+        """Which checkpoints there are when training has got to a share of the most tokens."""
+        end = share * float(np.max(tokens, initial=0.0))
+        return np.asarray(tokens <= end * (1 + _ROUNDING))
+
+    def smoothed(self, tokens: Array, loss: Array, run: Array) -> Array:
+        """Each run's losses averaged geometrically over a centred window of log tokens."""
+        smooth = np.array(loss, dtype=float)
+        for number in np.unique(run):
+            rows = np.flatnonzero(run == number)
+            rows = rows[np.argsort(tokens[rows], kind="stable")]
+            at, place = np.log(tokens[rows]), np.arange(len(rows))
+            low = np.searchsorted(at, at - self.smoothing / 2, side="left")
+            high = np.searchsorted(at, at + self.smoothing / 2, side="right")
+            # At the ends the window shrinks on both sides, or it would average a slope away.
+            reach = np.minimum(place - low, high - 1 - place)
+            total = np.concatenate([[0.0], np.cumsum(np.log(loss[rows]))])
+            mean = (total[place + reach + 1] - total[place - reach]) / (2 * reach + 1)
+            smooth[rows] = np.exp(mean)
+        return smooth
 
     def weights(self, run: Array) -> Array:
         """The weight of each point, with mean one."""
@@ -151,7 +190,7 @@ class EstimationPolicy:
         table = self.prepared(table)
         points = points_of(law, table, rows="all")
         if len(points) < len(table):  # a law's own inputs may be missing where tokens are not
-            table = table.where(" and ".join(f"{column} > 0" for column in law.columns))
+            table = table.measured(*law.columns, law.quantity)
         return points, table
 
     def points(self, law: Law, table: RunTable) -> Points:
@@ -159,6 +198,8 @@ class EstimationPolicy:
 
         Raises UnfitDataError if the cuts leave nothing.
         """
+        rows = table if self.is_of_curves else table.finals()
+        unusable = len(rows) - len(rows.measured("loss", "tokens"))
         every, table = self.every(law, table)
         kept = self.keeps(table.column("tokens"), every.cluster, warmup_tokens(table))
         if not kept.any():
@@ -169,6 +210,8 @@ class EstimationPolicy:
             )
         points = every.take(kept)
         left_out = every.left_out
+        if unusable:
+            left_out = (f"{unusable} rows lack a positive loss or tokens", *left_out)
         if lost := int((~kept).sum()):
             left_out = (*left_out, f"{lost} checkpoints before the cut of policy {self.name!r}")
         return replace(points, weights=self.weights(points.cluster), left_out=left_out)
@@ -181,15 +224,17 @@ class EstimationPolicy:
         if self.rows == "finals":
             what = "finished models"
         else:
-            whose = "its run" if self.window == "run" else "the longest fitted run"
+            whose = "each run" if self.window == "run" else "the longest fitted run"
+            warmup = "its warmup" if self.cut_warmups == 1 else f"{self.cut_warmups:g} x its warmup"
             cuts = [
                 f"of more than {format_count(self.cut_tokens)} tokens" if self.cut_tokens else "",
                 f"from {self.cut_share:.0%} of {whose} on" if self.cut_share else "",
-                f"after {self.cut_warmups:g} x the warmup" if self.cut_warmups else "",
+                f"after {warmup}" if self.cut_warmups else "",
             ]
-            what = " ".join(("checkpoints", ", ".join(cut for cut in cuts if cut))).strip()
+            what = " ".join(("checkpoints", " and ".join(cut for cut in cuts if cut))).strip()
             what += "" if self.keeps_last else ", without the last"
-        each = "run" if self.weight == "run" else "point"
+        each = "model" if self.rows == "finals" else "point"
+        each = "run" if self.weight == "run" else each
         goal = self.objective or "the law's own objective"
         goal += "" if self.delta is None else f", delta {self.delta:g}"
         said = [what, f"every {each} counts the same", goal, "losses in nats per token"]
@@ -207,7 +252,9 @@ def _policy(given: dict[str, Any]) -> EstimationPolicy:
 
 
 DEFAULT = EstimationPolicy(name="default", objective="huber-log")
-FINALS = EstimationPolicy(name="finals", rows="finals", cut_share=0.0, cut_warmups=0.0)
+FINALS = EstimationPolicy(
+    name="finals", rows="finals", cut_share=0.0, cut_warmups=0.0, weight="point"
+)
 CHOSHEN2024 = EstimationPolicy(
     name="choshen2024",
     cut_tokens=1e10,
@@ -246,43 +293,27 @@ def warmup_tokens(table: RunTable) -> Array | None:
     return table.column("warmup_steps") * table.column("batch_tokens")
 
 
-def _smoothed(table: RunTable, window: float) -> RunTable:
-    """Each run's losses averaged geometrically over a centred window of log tokens."""
-    import polars as pl
-
-    table = replace(table, frame=table.frame.sort("run_id", "tokens", maintain_order=True))
-    run = table.frame["run_id"].rank("dense").to_numpy()
-    at = np.log(table.column("tokens"))
-    log_loss = np.log(table.column("loss"))
-    smooth = np.empty(len(at))
-    for number in np.unique(run):
-        rows = np.flatnonzero(run == number)
-        low = np.searchsorted(at[rows], at[rows] - window / 2, side="left")
-        high = np.searchsorted(at[rows], at[rows] + window / 2, side="right")
-        # At the ends the window shrinks on both sides, or it would average a slope away.
-        reach = np.minimum(np.arange(len(rows)) - low, high - 1 - np.arange(len(rows)))
-        low, high = np.arange(len(rows)) - reach, np.arange(len(rows)) + reach + 1
-        total = np.concatenate([[0.0], np.cumsum(log_loss[rows])])
-        smooth[rows] = (total[high] - total[low]) / (high - low)
-    frame = table.frame.with_columns(pl.Series("loss", np.exp(smooth)))
-    note = f"losses averaged over a window of {window:g} e-folds of tokens"
-    return replace(table, frame=frame, assumptions=(*table.assumptions, note))
-
-
 def _averaged(table: RunTable) -> RunTable:
-    """Runs that differ by their seed alone as one, whose loss is the mean over seeds."""
+    """Runs that differ by their seed alone as one, whose loss is the mean over seeds.
+
+    Runs of one recipe and one seed differ by something that has no column, and stay apart.
+    """
     import polars as pl
 
     if not table.has("seed"):
         return table
     recipe = [name for name in _RECIPE if name in table.columns]
-    keys = [*recipe, "tokens"]
-    frame = table.frame.group_by(keys, maintain_order=True).agg(
+    differ = pl.col("seed").n_unique() == pl.col("run_id").n_unique()
+    apart = pl.when(differ.over(recipe)).then(None).otherwise(pl.col("run_id"))
+    frame = table.frame.with_columns(apart.alias(_APART))
+    first = frame.group_by(*recipe, _APART, maintain_order=True).agg(pl.col("run_id").first())
+    # A trunk and its annealed end may have seen as many tokens.
+    keys = [name for name in (*recipe, _APART, "tokens", "is_annealed") if name in frame.columns]
+    frame = frame.group_by(keys, maintain_order=True).agg(
         pl.col("loss").mean(), pl.exclude("loss").first()
     )
-    first = table.frame.group_by(recipe, maintain_order=True).agg(pl.col("run_id").first())
-    frame = frame.drop("run_id").join(first, on=recipe, how="left", nulls_equal=True)
+    frame = frame.drop("run_id").join(first, on=[*recipe, _APART], how="left", nulls_equal=True)
     if frame.height == len(table):
         return table
     note = f"seeds averaged: {len(table)} rows became {frame.height}"
-    return replace(table, frame=frame, assumptions=(*table.assumptions, note))
+    return replace(table, frame=frame.drop(_APART), assumptions=(*table.assumptions, note))

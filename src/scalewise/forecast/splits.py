@@ -43,7 +43,7 @@ def splits_by_size(table: RunTable, *, most: int = MAX_SPLITS) -> tuple[Split, .
     fewer than four sizes.
     """
     column = size_column(table)
-    table = table.where(f"{column} > 0 and loss > 0")
+    table = table.measured(column, "loss")
     sizes = np.unique(table.column(column))
     if len(sizes) < _LEAST_SIZES + 1:
         raise UnfitDataError(
@@ -121,9 +121,10 @@ def loss_rows(
 
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
     how = estimation or estimation_for(table)
-    if how.is_of_curves:
-        return how.prepared(table), how
-    return table.finals().where("loss > 0"), how
+    if how == FINALS:
+        return table.finals().measured("loss"), how
+    # Each part is smoothed when it is fitted; what is held out is scored as it was measured.
+    return how.unsmoothed(table), how
 
 
 def _most_flops(table: RunTable) -> float:

@@ -21,7 +21,7 @@ from scalewise.forecast.mappers import Mapper, map_here
 from scalewise.forecast.policy import DEFAULT, EstimationPolicy, policy_named
 from scalewise.forecast.splits import size_column
 from scalewise.forecast.study_cache import answers
-from scalewise.forecast.study_cell import Cell, Chunk, refusal, usable_sizes
+from scalewise.forecast.study_cell import Cell, Chunk, refusal, sizes_of
 from scalewise.laws.catalogue import law_from
 from scalewise.laws.law import Law
 from scalewise.runs.derive import UNNAMED
@@ -199,25 +199,27 @@ def study(
         names = ", ".join(how.name for how in hows)
         raise UsageError(f"Two policies have one name: {names}.", hint="Name each of them.")
     formulas = tuple(law_from(law) if isinstance(law, str) else law for law in laws)
-    least = 2 if order == "own" or (models and min(models) < 2) else 3
+    _require_apart(order, shares, tail)
+    least = 1 if order == "own" else 2 if models and min(models) < 2 else 3
     chunks: list[Chunk] = []
     skipped: dict[str, str] = {}
     for family, table in families.items():
         try:
             column = _size_column(table)
+            measured = table.measured(column, "tokens", "loss")
         except (RunDataError, UnfitDataError) as error:
             skipped[family] = str(error)
             continue
-        if why := refusal(table, column, least, WORST_LOSS):
+        if why := refusal(measured, column, least, WORST_LOSS):
             skipped[family] = why
             continue
-        sizes = usable_sizes(table, column)
+        sizes = sizes_of(measured, column)
         chosen = designs(len(sizes), models=models, shares=shares, order=order)
         for law, how in product(formulas, hows):
             for objective, delta in _objectives(law, how, objectives):
                 chunks.append(
                     Chunk(
-                        family=family, table=table, size_column=column, sizes=sizes, law=law,
+                        family=family, table=measured, size_column=column, sizes=sizes, law=law,
                         objective=objective, delta=delta, policy=how, designs=chosen, tail=tail,
                         fixed=dict(fixed or {}), effort=effort,
                     )
@@ -239,6 +241,16 @@ def study(
         computed=computed,
         families=tuple(dict.fromkeys(chunk.family for chunk in chunks)),
     )
+
+
+def _require_apart(order: Order, shares: Sequence[float], tail: float) -> None:
+    """Refuse to score the target at checkpoints that were fitted."""
+    if order == "own" and (most := max(shares, default=0.0)) >= tail:
+        raise UsageError(
+            f"The target's own first {most:.0%} would be fitted, and scored are its checkpoints "
+            f"from {tail:.0%} of its training on: some are both.",
+            hint=f"Give shares below {tail:g}, or a higher tail.",
+        )
 
 
 def families_of(table: RunTable, column: str = "family") -> dict[str, RunTable]:

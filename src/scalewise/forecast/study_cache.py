@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scalewise.core.errors import UsageError
 from scalewise.core.records import atomic_write, sha256_of_json, to_json
 from scalewise.core.version import version
 from scalewise.forecast.mappers import Mapper
 from scalewise.forecast.study_cell import Chunk, cells_of
 
-FORMAT = 1  # goes up when the same input would give other numbers
+FORMAT = 2  # goes up when the same input would give other numbers
 Rows = list[dict[str, Any]]
 
 
@@ -34,7 +35,7 @@ def answers(
         if (rows := _read(path, names[index])) is not None:
             found[index] = rows
     if paths:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(paths[0].parent)
     missing = [index for index in range(len(chunks)) if index not in found]
     if on_chunk:
         on_chunk(len(found), len(chunks))
@@ -46,6 +47,16 @@ def answers(
         if on_chunk:
             on_chunk(len(found), len(chunks))
     return [found[index] for index in range(len(chunks))], len(missing)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The cache {str(folder)!r} cannot be made a folder: {error.strerror or error}.",
+            hint="Name a folder that can be written, or leave the cache away.",
+        ) from error
 
 
 def fingerprint(chunk: Chunk) -> str:

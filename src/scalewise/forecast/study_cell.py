@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -177,7 +177,7 @@ class _Study:
             return self._cell(design, status="too few sizes", reason=text)
         part = reader.part(design)
         free = len(chunk.law.constant_names) - len(chunk.fixed)
-        if len(part.points) < free:
+        if len(part.points) < max(free, 1):
             text = (
                 f"Policy {chunk.policy.name!r} leaves {len(part.points)} points of "
                 f"{design.share:.0%} of training for {free} constants."
@@ -230,7 +230,8 @@ class _Reader:
 
     def __init__(self, chunk: Chunk) -> None:
         self._chunk = chunk
-        self._every, table = chunk.policy.every(chunk.law, chunk.table)
+        # Smoothed is what was seen by the end of a design, not what came after it.
+        self._every, table = replace(chunk.policy, smoothing=0.0).every(chunk.law, chunk.table)
         self._size = table.column(chunk.size_column)
         self._tokens = table.column("tokens")
         self._warmup = warmup_tokens(table)
@@ -242,7 +243,7 @@ class _Reader:
         policy, run = self._chunk.policy, self._every.cluster
         warmup = None if self._warmup is None else self._warmup[rows]
         kept = rows[policy.keeps(self._tokens[rows], run[rows], warmup, share=design.share)]
-        points = self._every.take(kept)
+        points = self._smoothed(rows, design.share).take(kept)
         points = Points(
             inputs=points.inputs, observed=points.observed, cluster=points.cluster, flops=None,
             weights=policy.weights(points.cluster), sha256=points.sha256, source=points.source,
@@ -253,6 +254,15 @@ class _Reader:
         return _Part(
             design, points, self._compute[kept], float(spent.sum()), float(sizes[-1]), len(sizes)
         )
+
+    def _smoothed(self, rows: Array, share: float) -> Points:
+        policy, every = self._chunk.policy, self._every
+        if not (policy.smoothing and policy.is_of_curves):
+            return every
+        seen = rows[policy.seen(self._tokens[rows], share)]
+        observed = every.observed.copy()
+        observed[seen] = policy.smoothed(self._tokens[seen], observed[seen], every.cluster[seen])
+        return replace(every, observed=observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +279,7 @@ class _Target:
     def of(chunk: Chunk) -> _Target:
         table = chunk.table
         size, tokens, loss = (table.column(c) for c in (chunk.size_column, "tokens", "loss"))
-        rows = (size == chunk.sizes[-1]) & (loss > 0) & (tokens > 0)
+        rows = size == chunk.sizes[-1]
         longest = tokens[rows].max()
         rows &= tokens >= chunk.tail * longest
         inputs = {
@@ -348,19 +358,19 @@ def _reason(fitted: FitResult) -> str:
     return f"{fitted.status.value}{about}"
 
 
-def usable_sizes(table: RunTable, column: str) -> tuple[float, ...]:
-    """The sizes of a family that have a loss, smallest first."""
-    size, loss, tokens = (table.column(c) for c in (column, "loss", "tokens"))
-    return tuple(float(s) for s in np.unique(size[(size > 0) & (loss > 0) & (tokens > 0)]))
+def sizes_of(table: RunTable, column: str) -> tuple[float, ...]:
+    """The sizes of a family, smallest first."""
+    return tuple(np.unique(table.column(column)).tolist())
 
 
 def refusal(table: RunTable, column: str, least: int, worst_loss: float) -> str:
     """Why a family cannot be studied, or nothing."""
-    sizes = usable_sizes(table, column)
+    sizes = sizes_of(table, column)
     if len(sizes) < least:
-        return f"It has {len(sizes)} sizes; to fit {least - 1} and forecast one takes {least}."
+        many = f"{len(sizes)} size{'s' * (len(sizes) != 1)}"
+        return f"It has {many}; to fit {least - 1} and forecast one takes {least}."
     loss = table.column("loss")[table.column(column) == sizes[-1]]
-    lowest = float(loss[loss > 0].min())
+    lowest = float(loss.min())
     if lowest > worst_loss:
         return (
             f"The best loss of its largest model, of {format_count(sizes[-1])}, is {lowest:.3g}; "

@@ -29,6 +29,7 @@ from scalewise.runs.table import RunTable
 DRAWS = 100  # resamples behind the interval of a row
 WIDER = 5.0  # an interval this many times as wide (in logs) says that the choice decides nothing
 WORSE = 1.25  # residuals this much wider than those of the stated law: the runs reject the other
+_EXACT = 1e-6  # of log loss: residuals below are rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,8 @@ def _doubt(change: Change, result: FitResult, base: FitResult) -> str:
         return ""
     if result.at_bound and not base.at_bound:
         return f"{', '.join(result.at_bound)} stopped at a bound"
-    if result.noise > WORSE * base.noise:
+    # A law with as many constants as points leaves no residuals to hold another against.
+    if base.noise > _EXACT and result.noise > WORSE * base.noise:
         return f"residuals {result.noise / base.noise:.2g} times as wide: the runs reject this law"
     return ""
 

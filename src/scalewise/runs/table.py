@@ -96,6 +96,25 @@ class RunTable:
             )
         return self._with(kept, f"where {bare(expr, 200)}: {kept.height} of {len(self)} rows kept")
 
+    def measured(self, *names: str) -> RunTable:
+        """The rows in which each of some columns is a finite number above 0.
+
+        How many were left out is recorded. Raises RunDataError if none is left.
+        """
+        import polars as pl
+
+        columns = [self.column(name) for name in names]
+        usable = np.all([np.isfinite(values) & (values > 0) for values in columns], axis=0)
+        kept = self.frame.filter(pl.Series(usable))
+        if kept.is_empty():
+            raise RunDataError(
+                f"No row has a finite number above 0 in {' and '.join(names)}; the table has "
+                f"{len(self)}.",
+                hint="Map the columns that hold them, or read other runs.",
+            )
+        note = f"measured {', '.join(names)}: {kept.height} of {len(self)} rows kept"
+        return self if kept.height == len(self) else self._with(kept, note)
+
     def finals(self) -> RunTable:
         """The rows of finished models; without any, the last checkpoint of each run.
 

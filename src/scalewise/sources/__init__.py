@@ -1,1 +1,1 @@
-"""The outside world to runs: public data sets by name; log readers are to come."""
+"""The outside world to runs: the logs of training tools, and public data sets by name."""

@@ -14,13 +14,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from scalewise.core.records import sha256_of_bytes
 from scalewise.runs.quote import quoted
 from scalewise.web.answers import failed
-from scalewise.web.refusals import Forbidden, NotSignedIn, Refusal
+from scalewise.web.refusals import ForbiddenError, NotSignedInError, RefusalError
 from scalewise.web.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-COOKIE = "scalewise-token"
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -61,27 +61,30 @@ class Guard:
             check_host(headers, self.settings.names)
             check_site(scope["method"], headers, self.settings.names)
             answer = self._signed_in(scope, headers)
-        except Refusal as error:
+        except RefusalError as error:
             answer = failed(error, scope, self.settings.root_path)
         await (self.app if answer is None else answer)(scope, receive, guarded)
 
     def _signed_in(self, scope: Scope, headers: Headers) -> Response | None:
         """Nothing if the token is known, or the answer that gives the browser its cookie."""
         token = self.settings.token
-        if not token or _same(_cookie(headers), token):
+        if not token or _same(_cookie(headers, cookie_name(token)), token):
             return None
         if _same(headers.get("authorization", "").removeprefix("Bearer "), token):
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=100)
         if scope["method"] == "GET" and _same(query.pop("token", [""])[0], token):
             rest = urlencode(query, doseq=True)
-            place = f"{self.settings.root_path}{scope['path']}{'?' if rest else ''}{rest}"
+            # One slash only: a place that begins with two would be another host.
+            path = f"{self.settings.root_path}/{scope['path'].lstrip('/')}"
+            place = f"{path}{'?' if rest else ''}{rest}"
             answer = RedirectResponse(place, status_code=303)
             answer.set_cookie(
-                COOKIE, token, httponly=True, samesite="strict", path=self.settings.root_path or "/"
-            )
+                cookie_name(token), token, httponly=True, samesite="strict",
+                path=self.settings.root_path or "/",
+            )  # fmt: skip
             return answer
-        raise NotSignedIn(
+        raise NotSignedInError(
             "This dashboard asks for its token, and the request has none that is right.",
             hint="Open the address that scalewise serve printed; it ends in ?token=...",
         )
@@ -100,7 +103,7 @@ def check_host(headers: Headers, names: tuple[str, ...]) -> None:
     given = headers.getlist("host")
     asked = _hostname(given[0]) if len(given) == 1 else ""
     if asked not in (*LOOPBACK, *names):
-        raise Refusal(
+        raise RefusalError(
             f"The request is for host {quoted(', '.join(given), 80)}, which is not this one.",
             hint="Open http://localhost with the port, or start with --allow-host NAME --token.",
         )
@@ -111,7 +114,7 @@ def check_site(method: str, headers: Headers, names: tuple[str, ...]) -> None:
     site = headers.get("sec-fetch-site")
     followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
     if site is not None and site not in _OWN_SITE and not followed:
-        raise Forbidden(
+        raise ForbiddenError(
             f"The request was sent by another site (Sec-Fetch-Site: {quoted(site, 40)}).",
             hint="Use the pages of the dashboard itself.",
         )
@@ -121,7 +124,7 @@ def check_site(method: str, headers: Headers, names: tuple[str, ...]) -> None:
     # Forms of a page without referrers send "null"; then only the browser's own word counts.
     own = site == "same-origin" if origin == "null" else _is_own(origin, headers["host"], names)
     if not own:
-        raise Forbidden(
+        raise ForbiddenError(
             f"The request comes from {quoted(origin, 80)}, another origin.",
             hint="Use the pages of the dashboard itself.",
         )
@@ -152,9 +155,14 @@ def _hostname(host: str) -> str:
     return (parts.hostname or "") if plain else ""
 
 
-def _cookie(headers: Headers) -> str:
+def cookie_name(token: str) -> str:
+    """A name for this dashboard's cookie alone: cookies do not tell ports apart."""
+    return f"scalewise-{sha256_of_bytes(token.encode())[:12]}"
+
+
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return "" if found is None else found.value

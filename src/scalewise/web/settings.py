@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MIB = 2**20
+MOST_WORKERS = 8  # at once, each with some hundred MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,5 +44,5 @@ class Settings:
     root_path: str = ""
     watched: Path | None = None
     interval: float = 2.0
-    workers: int = field(default_factory=lambda: max(os.cpu_count() or 1, 1))
+    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_WORKERS))
     limits: Limits = field(default_factory=Limits)

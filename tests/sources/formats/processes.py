@@ -10,7 +10,8 @@ from pathlib import Path
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
     "MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1",
-    "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_real_file_store(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server on a free loopback port, stopped at the end."""
-    need("mlflow", "sqlalchemy", "alembic", "flask")
+    need("mlflow", "sqlalchemy", "alembic", "flask", "flask_cors")
     folder = tmp_path_factory.mktemp("mlflow-server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -30,12 +30,12 @@ def restart(step: int) -> bytes:
 
 
 def event_bytes(events: Iterable[bytes]) -> bytes:
-    out = b""
+    out = []
     for data in (b"\x09" + struct.pack("<d", 1.7e9) + field(3, b"brain.Event:2"), *events):
         head = struct.pack("<Q", len(data))
-        out += head + struct.pack("<I", masked_crc(head)) + data
-        out += struct.pack("<I", masked_crc(data))
-    return out
+        out += [head, struct.pack("<I", masked_crc(head)), data]
+        out.append(struct.pack("<I", masked_crc(data)))
+    return b"".join(out)
 
 
 def write_events(folder: Path, events: Iterable[bytes], number: int = 0) -> Path:

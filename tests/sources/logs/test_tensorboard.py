@@ -73,6 +73,23 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert log.lost["truncated bytes"] > 0
 
 
+def test_a_record_that_fails_its_checksum_is_left_out_and_counted(tmp_path: Path) -> None:
+    data = bytearray(event_bytes(event(n, scalar("loss", 1.0)) for n in range(1, 101)))
+    data[len(data) // 2 : len(data) // 2 + 3] = b"\xaa\xbb\xcc"
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(data)
+    (log,) = READER.read(path)
+    assert log.points["loss"].to_list() == [1.0] * 99
+    assert log.lost == {"unreadable records": 1}
+
+
+def test_a_record_larger_than_what_is_read_at_once_is_passed_over(tmp_path: Path) -> None:
+    large = event(1, field(1, field(1, b"image") + field(4, bytes(2**20))))
+    (log,) = READER.read(write_events(tmp_path, [large, event(2, scalar("loss", 2.0))]))
+    assert log.points["loss"].to_list() == [2.0]
+    assert not log.lost
+
+
 def test_a_damaged_length_ends_the_reading_and_is_told(tmp_path: Path) -> None:
     first = event_bytes([event(1, scalar("loss", 1.0))])
     path = tmp_path / "events.out.tfevents.1"

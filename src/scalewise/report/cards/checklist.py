@@ -218,6 +218,8 @@ def _excluded(result: FitResult, facts: Facts) -> _Told:
     if facts:
         told.say(f"Read: {facts['rows']}; fitted: {counted(result.points, 'point')}")
         told.say(f"Filters: {facts['left out']}" if "left out" in facts else "No row was filtered")
+    if result.policy:
+        told.say(f"Estimation policy {result.policy}")
     lost = [text for text in result.warnings if "left out of the fit" in text]
     told.say(f"By the fit: {'; '.join(lost)}" if lost else "The fit left no point out")
     told.fact("health", "health checks", "the run table: scalewise report RUNS")

@@ -35,7 +35,7 @@ def logs_card(reading: Reading) -> Card:
 
 def _conclusion(reading: Reading) -> str:
     kinds = Counter(found.log.kind for found in reading.logs)
-    parts = [f"{counted(n, 'run')} from {reader_named(k).title} logs" for k, n in kinds.items()]
+    parts = [f"{counted(n, 'run')} ({reader_named(k).title})" for k, n in kinds.items()]
     if reading.tables:
         parts.append(counted(len(reading.tables), "run table"))
     unsure = sum(_confidence(reading, "tokens", c) for c in ("assumed", "unknown"))

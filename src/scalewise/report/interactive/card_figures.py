@@ -9,6 +9,9 @@ from scalewise.report.card import Axis, FigureSpec, Panel, Series
 from scalewise.report.html import drawn_figure, safe_text
 
 _DIGITS = 6
+_MOST = 3000  # points of one panel: more than a screen can tell apart
+_THINNED = f" At most {_MOST} of its points are drawn, evenly taken."
+_SCATTERED = ("points", "intervals")
 
 
 class CardFigures:
@@ -31,15 +34,16 @@ def _is_map(panel: Panel) -> bool:
 
 
 def _figure(spec: FigureSpec, name: str) -> dict[str, Any]:
+    thinned = any(_each(panel) > 1 for panel in spec.panels)
     return {
         "name": name,
-        "conclusion": spec.conclusion,
+        "conclusion": spec.conclusion + (_THINNED if thinned else ""),
         "panels": [
             {
                 "title": panel.title or spec.title,
                 "x": _axis(panel.x),
                 "y": _axis(panel.y),
-                "series": [_series(series) for series in panel.series],
+                "series": [_series(series, _each(panel)) for series in panel.series],
                 "short": panel.height == "short",
             }
             for panel in spec.panels
@@ -52,11 +56,19 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return told | ({"categories": list(axis.categories)} if axis.scale == "category" else {})
 
 
-def _series(series: Series) -> dict[str, Any]:
+def _each(panel: Panel) -> int:
+    """Of how many points one is drawn, where a panel has too many of them."""
+    return -(-sum(len(s.x) for s in panel.series if s.mark in _SCATTERED) // _MOST) or 1
+
+
+def _series(series: Series, each: int) -> dict[str, Any]:
     """The fields that say something; a page holds thousands of these."""
-    told: dict[str, Any] = {"mark": series.mark, "x": _short(series.x), "y": _short(series.y)}
+    step = each if series.mark in _SCATTERED else 1
+    told: dict[str, Any] = {"mark": series.mark}
+    told |= {name: _short(getattr(series, name)[::step]) for name in ("x", "y")}
     if series.low:
-        told |= {"low": _short(series.low), "high": _short(series.high), "spans": series.spans}
+        told |= {name: _short(getattr(series, name)[::step]) for name in ("low", "high")}
+        told["spans"] = series.spans
     told |= {k: v for k in ("label", "group") if (v := getattr(series, k))}
     told |= {} if series.role == "series" else {"role": series.role}
     told |= {} if series.shade is None else {"shade": series.shade}

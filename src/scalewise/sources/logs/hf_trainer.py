@@ -23,7 +23,7 @@ from scalewise.sources.logs.safetensors import counts_beside
 
 STATE = "trainer_state.json"
 
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,18})")
 # What a run keeps in its own folder; anything else below it may be another run.
 _OWN = re.compile(r"checkpoint-\d+|runs|logs|wandb|global_step\d+|tokenizer|\..*")
 _MOST_CHECKPOINTS = 10_000
@@ -165,7 +165,9 @@ def _counts(folders: list[Path]) -> tuple[dict[str, Fact], list[str]]:
 def _by_tokens(state: Mapping[str, Any], known: Mapping[str, Fact]) -> dict[str, Fact]:
     """What the totals of a state that counted its tokens say: the batch, and N from the FLOPs."""
     tokens, step, flops = (
-        float(value) if isinstance(value := state.get(name), (int, float)) else 0.0
+        float(value)
+        if isinstance(value := state.get(name), (int, float)) and value < 1e300
+        else 0.0
         for name in (_TOKENS, "global_step", "total_flos")
     )
     if not (tokens > 0 and step > 0):

@@ -10,7 +10,7 @@ from scalewise.sources.logs.limits import MAX_METRICS, head_of, read_bytes, size
 from scalewise.sources.logs.log import Log, Wanted
 from scalewise.sources.logs.plain_yaml import settings
 from scalewise.sources.logs.points import Points
-from scalewise.sources.logs.text_log import lines, nothing_in, number
+from scalewise.sources.logs.text_log import MOST_ROW, lines, nothing_in, number
 
 
 class LightningReader:
@@ -55,7 +55,7 @@ class LightningReader:
 
 
 def _rows(unit: Path, lost: dict[str, int]) -> Iterator[tuple[float | None, dict[str, float]]]:
-    reader = csv.reader(lines(unit, lost))
+    reader = csv.reader(lines(unit, lost, MOST_ROW))
     header = next(reader, [])[:MAX_METRICS]
     for row in reader:
         cells = {name: value for name, cell in zip(header, row, strict=False)

@@ -97,7 +97,7 @@ class _Evaluation:
         count = setting.get("model_num_parameters")
         how = "model_num_parameters of the results"
         facts = {}
-        if isinstance(count, (int, float)) and count > 0:
+        if isinstance(count, (int, float)) and 0 < count < 1e18:
             facts["params"] = Fact(value=float(count), how=how)
         return Log(
             run_id=run_id,

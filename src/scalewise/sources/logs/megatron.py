@@ -28,16 +28,18 @@ _SIGN = re.compile(
     r"|^using world size: \d+|> number of parameters on (?:\(tensor|model parallel rank)",
     re.MULTILINE,
 )
-_STEP = re.compile(r"\biteration\s+(\d+)\s*/\s*(\d+)\s*\|")
+_STEP = re.compile(r"\biteration\s+(\d{1,18})\s*/\s*(\d{1,18})\s*\|")
 _EVAL = re.compile(
     r"\b(?P<kind>validation|valid|test) (?:loss|results) at "
-    r"(?:iteration\s+(?P<step>\d+)|(?:the )?end of training)(?P<set>[^|]*)\|(?P<fields>.*)"
+    r"(?:iteration\s+(?P<step>\d{1,18})|(?:the )?end of training)(?P<set>[^|]*)\|(?P<fields>.*)"
 )
-_ARGUMENT = re.compile(r"^\s*([A-Za-z]\w*) \.{2,} ?(.*?)(?:\.{2,}(?:updated|default))?$")
+_ARGUMENT = re.compile(r"\s*([A-Za-z]\w{0,100}) \.\.+ ?(.*)")
+_ORIGIN = ("updated", "default")  # printed behind a value by GPT-NeoX
 _SHARD = re.compile(
-    r"number of parameters on (?:\(tensor, pipeline\) )?model parallel rank \(?([\d, ]+)\)?: (\d+)"
+    r"number of parameters on (?:\(tensor, pipeline\) )?model parallel rank "
+    r"\(?([\d, ]{1,40})\)?: (\d{1,18})"
 )
-_BILLIONS = re.compile(r"Total number of parameters in billions:\s*([\d.]+)")
+_BILLIONS = re.compile(r"Total number of parameters in billions:\s*(\d{1,9}(?:\.\d{1,9})?)")
 _DONE = "after training is done"
 
 _TRAIN = "mean over the updates since the line before"
@@ -122,8 +124,11 @@ class _Run:
         elif "number of parameters" in line.casefold():
             self._count(line)
         elif " ..." in line and (argument := _ARGUMENT.match(RANK.sub("", line))):
-            value = number(argument[2])
-            self.arguments[argument[1]] = argument[2].strip() if value is None else value
+            text = argument[2].strip()
+            if text.endswith(_ORIGIN) and "...." in text:
+                text = text[:-7].rstrip(".")
+            value = number(text)
+            self.arguments[argument[1]] = text if value is None else value
 
     def _train(self, line: str, step: re.Match[str]) -> None:
         values = _fields(line)
@@ -142,7 +147,10 @@ class _Run:
     def _nemo(self, line: str, values: dict[str, float]) -> None:
         """A line of NeMo; its validation loss is news only when it changes."""
         self.is_nemo = True
-        step = int(values.pop("global_step"))
+        counted = values.pop("global_step")
+        if not 0 <= counted < 2**53:
+            return
+        step = int(counted)
         told = {name: values.pop(name) for name in list(values) if name.startswith("val_")}
         self.meanings |= _NEMO
         self.attempts.train(step, values, line=line)

@@ -27,8 +27,8 @@ from scalewise.sources.logs.text_log import (
 _SIGN = re.compile(
     r"\bstep \d+(?:/\d+)? \([\d.]+%\) \| loss: \S+ \| lrm: |Step \d+ \| Validation bpb: "
 )
-_STEP = re.compile(r"\bstep (\d+)(?:/(\d+))? \([\d.]+%\) \|(.*)")
-_MEASURE = re.compile(r"\bStep (\d+) \| (Validation bpb|CORE metric|val_loss): (\S+)")
+_STEP = re.compile(r"\bstep (\d{1,18})(?:/(\d{1,18}))? \([\d.]+%\) \|(.*)")
+_MEASURE = re.compile(r"\bStep (\d{1,18}) \| (Validation bpb|CORE metric|val_loss): (\S+)")
 _PART = re.compile(r"^\s*(\w+)\s*: ([\d,]+)$")
 _ALL_PARTS = "Parameter counts:"
 _OLD_PARAMS = re.compile(r"Number of parameters: ([\d,]+)")
@@ -178,9 +178,10 @@ def _table(unit: Path) -> list[Log]:
     for index, row in enumerate(csv.DictReader(text.splitlines()), 1):
         values = {name: value for name, cell in row.items() if name and cell
                   and (value := number(cell)) is not None}  # fmt: skip
-        step = int(values.get("num_iterations", 0))
-        if not {"val_bpb", "tokens_trained"} <= values.keys() or step <= 0:
+        steps = values.get("num_iterations", 0.0)
+        if not {"val_bpb", "tokens_trained"} <= values.keys() or not 0 < steps < 2**53:
             continue
+        step = int(steps)
         points = Points()
         for name in _COLUMNS.keys() & values.keys():
             points.add(step, name, values[name])

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SIGN = re.compile(r"\[step=\d+/(?:\d+|\?+)(?:,epoch=\d+)?[^\]\n]*\]")
-_MARKER = re.compile(r"\[step=(\d+)/(\d+|\?+)(?:,epoch=(\d+))?[^\]]*\]$")
+_MARKER = re.compile(r"\[step=(\d{1,18})/(\d{1,18}|\?+)(?:,epoch=(\d+))?[^\]]*\]$")
 _METRIC = re.compile(r"^(?:\[rank\d+\]:|\d+:)?\s{4}(\S[^=]*)=(\S+)$")
 _EVALS = re.compile(r"Finished (\S+) evals in")
 _DONE = re.compile(r"Training complete")
-_FILE = re.compile(r"metrics(?:_step(\d+))?\.json")
+_FILE = re.compile(r"metrics(?:_step(\d{1,18}))?\.json")
 _HEADS = (b'"throughput/total tokens"', b'"train/CE loss"', b'"train/CrossEntropyLoss"')
 _ACCURACIES = ("accuracy", "length-normalized accuracy", "accuracy v2",
                "length-normalized accuracy v2")  # fmt: skip

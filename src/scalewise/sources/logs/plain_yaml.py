@@ -13,7 +13,7 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 def settings(raw: bytes) -> dict[str, object]:
     r"""Scalars under dotted keys; lists, tags and text over several lines are left out.
 
-    >>> settings(b"lr: 0.1\\nmodel:\\n  n_layer: 2\\n  tied: true\\nname: 'a b'\\n")
+    >>> settings(b"lr: 0.1\nmodel:\n  n_layer: 2\n  tied: true\nname: 'a b'\n")
     {'lr': 0.1, 'model.n_layer': 2, 'model.tied': True, 'name': 'a b'}
     """
     found: dict[str, object] = {}

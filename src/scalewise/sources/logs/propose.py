@@ -36,7 +36,9 @@ def _columns(gathering: Gathering) -> Iterator[str]:
         (choice.column, choice.from_, choice.confidence)
         for found in gathering.logs
         for choice in found.choices
-        if choice.from_ in found.log.points.columns and choice.column in COLUMNS
+        if choice.column in COLUMNS
+        and choice.from_
+        in (found.columns.get(choice.column), found.measures.get(("", choice.column)))
     )
     sets = sorted({c.column for f in gathering.logs for c in f.choices if " on " in c.column})
     # Naming one metric would leave out the other sets.

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from scalewise.runs.quote import bare, listed
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import RunTable
 from scalewise.sources.logs.detect import Unit, detect
+from scalewise.sources.logs.evaluations import attached
 from scalewise.sources.logs.limits import MAX_NAME
 from scalewise.sources.logs.log import Fact, Log, Wanted
 from scalewise.sources.logs.mapping import Corrections, corrections_from, read_corrections
@@ -36,6 +37,7 @@ Paths = str | Path | Sequence[str | Path]
 Given = Corrections | Mapping[str, object] | str | Path | None
 
 _TOLD_UNITS = 5
+_FEW_ROWS = 3  # too few to take two runs for one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +93,7 @@ def gather(
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     for path in given:
         gathered.take(path)
-    named = _named(merged(gathered.logs), [Path(root) for root in gathered.roots])
+    named = _named(merged(attached(gathered.logs)), [Path(root) for root in gathered.roots])
     logs = tuple(understand(log, corrections) for log in named)
     _check_runs(corrections, logs)
     return Gathering(
@@ -163,6 +165,11 @@ class _Gathered:
             logs = unit.reader.read(unit.path, wanted=self.keep)
         except RunDataError as error:
             return error
+        except (ValueError, OverflowError) as error:
+            return RunDataError(
+                f"{bare(str(unit.path), 200)} is damaged: {bare(str(error), 120)}.",
+                hint="Copy it again, or leave it out.",
+            )
         except OSError as error:
             return RunDataError(
                 f"{bare(str(unit.path), 200)} cannot be read: {bare(str(error), 120)}.",
@@ -271,6 +278,7 @@ def reading_of(gathering: Gathering) -> Reading:
             left_out.append(f"{bare(found.log.run_id)}: nothing in it measures a run")
     if not frames and not gathering.tables:
         raise _nothing(gathering)
+    left_out += _twice(gathering.logs, frames)
     parts = [*frames, *(table.frame for table in gathering.tables)]
     whole = read_runs(pl.concat(parts, how="diagonal_relaxed"))
     lost = (*_lost(gathering.logs), *left_out, *gathering.notes)
@@ -288,6 +296,24 @@ def reading_of(gathering: Gathering) -> Reading:
     )
     tables = tuple((t.source, len(t)) for t in gathering.tables)
     return Reading(table=table, logs=gathering.logs, tables=tables, notes=lost)
+
+
+def _twice(logs: Sequence[Understood], frames: Sequence[pl.DataFrame]) -> Iterator[str]:
+    """Runs of different tools with the same losses: one run that was logged twice."""
+    kinds = {found.log.run_id: found.log.kind for found in logs}
+    seen: dict[tuple[object, ...], str] = {}
+    for frame in frames:
+        if "loss" not in frame.columns or frame.height < _FEW_ROWS:
+            continue
+        run_id, loss = str(frame["run_id"][0]), frame["loss"].to_list()
+        # To five digits, as TensorBoard keeps float32.
+        key = tuple(None if value is None else f"{value:.4e}" for value in loss)
+        other = seen.setdefault(key, run_id)
+        if kinds.get(other) != kinds.get(run_id):
+            yield (
+                f"{bare(run_id)} ({kinds[run_id]}) has the losses of {bare(other)} "
+                f"({kinds[other]}): if that is one run logged twice, leave one out with --where"
+            )
 
 
 def _nothing(gathering: Gathering) -> RunDataError:

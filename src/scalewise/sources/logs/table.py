@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"})
+# Files that many runs have; their folder is the run's.
+_NAMELESS = frozenset({"metrics", "log", "logs", "history", "progress", "train", "results"})
 
 
 class TableReader:
@@ -58,7 +60,7 @@ class TableReader:
         return [
             Log(
                 run_id=unit.as_posix(),
-                name=unit.stem,
+                name=unit.parent.name if unit.stem.casefold() in _NAMELESS else unit.stem,
                 kind=self.key,
                 source=str(unit),
                 points=points,

@@ -15,7 +15,7 @@ from scalewise.core.errors import RunDataError
 from scalewise.runs.quote import bare
 from scalewise.sources.logs.limits import MAX_FILE_BYTES, MAX_TEXT_BYTES, head_of, size_of
 from scalewise.sources.logs.log import Log, Wanted
-from scalewise.sources.logs.masked_crc import masked_crc
+from scalewise.sources.logs.masked_crc import damaged, masked_crc
 from scalewise.sources.logs.points import WALL_TIME, Points
 from scalewise.sources.logs.tensor import first_number
 from scalewise.sources.logs.wire import (
@@ -74,6 +74,9 @@ class _Events:
         self.known: dict[bytes, Column | None] = {}
         self.config: dict[str, object] = {}
         self.restart: int | None = None
+        self.checked: dict[int, int] = {}  # checksum of each length
+        self.missing = 0  # bytes that the record under way still lacks
+        self.is_broken = False
         self.timed = -1  # the step whose time was last noted
         self.bad = self.tail = self.events = self.odd = 0
 
@@ -107,34 +110,46 @@ class _Events:
 
     def _records(self) -> Iterator[bytes]:
         """Whole records; reading ends where a length fails its checksum."""
-        unpack, checked = _LENGTH.unpack_from, dict[bytes, int]()
-        held, at = b"", 0
+        held = b""
         with self.unit.open("rb") as file:
             while True:
-                if len(held) - at < _HEAD:
-                    held, at = held[at:] + file.read(_CHUNK), 0
-                    if len(held) < _HEAD:
-                        break
-                size, crc = unpack(held, at)
-                head = held[at : at + 8]
-                right = checked.get(head)
-                if right is None:
-                    right = masked_crc(head)
-                    if len(checked) < 10_000:
-                        checked[head] = right
-                if crc != right or size > MAX_TEXT_BYTES:
-                    self.bad += 1
+                more = file.read(_CHUNK + self.missing)
+                held += more
+                frames, at = self._frames(held)
+                for (start, size), is_bad in zip(frames, damaged(held, frames), strict=True):
+                    if is_bad:
+                        self.bad += 1
+                    else:
+                        yield held[start : start + size]
+                held = held[at:]
+                if self.is_broken or not more:
                     break
-                stop = at + _HEAD + size + _FOOT
-                if stop > len(held):
-                    held, at = held[at:] + file.read(max(_CHUNK, stop - len(held))), 0
-                    stop = _HEAD + size + _FOOT
-                    if stop > len(held):
-                        break
-                yield held[at + _HEAD : stop - _FOOT]
-                at = stop
             # What is left of the file after the last whole record.
-            self.tail = len(held) - at + max(self.unit.stat().st_size - file.tell(), 0)
+            self.tail = len(held) + max(self.unit.stat().st_size - file.tell(), 0)
+
+    def _frames(self, held: bytes) -> tuple[list[tuple[int, int]], int]:
+        """Start and size of the whole records in ``held``, and where the next one begins."""
+        unpack, checked = _LENGTH.unpack_from, self.checked
+        frames: list[tuple[int, int]] = []
+        at, end, self.missing = 0, len(held), 0
+        while at + _HEAD <= end:
+            size, crc = unpack(held, at)
+            right = checked.get(size)
+            if right is None:
+                right = masked_crc(held[at : at + 8])
+                if len(checked) < 10_000:
+                    checked[size] = right
+            if crc != right or size > MAX_TEXT_BYTES:
+                self.bad += 1
+                self.is_broken = True
+                break
+            stop = at + _HEAD + size + _FOOT
+            if stop > end:
+                self.missing = stop - end
+                break
+            frames.append((at + _HEAD, size))
+            at = stop
+        return frames, at
 
     def _take(self, event: bytes) -> None:
         """One event: time, step, and what it holds, in the order that writers use."""

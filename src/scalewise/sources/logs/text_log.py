@@ -17,7 +17,9 @@ ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 RANK = re.compile(r"^\[(?:rank|default)?(\d+)\]:?\s*|^(\d{1,5}):\s")
 FAILED = "Traceback (most recent call last)"
 
-_MOST_LINE = 32 * 2**10
+MOST_ROW = 4 * 2**20  # of a table, which may have a column for each of many runs
+
+_MOST_LINE = 8 * 2**10  # patterns may take time that grows with its square
 _NO_LOG = {".py", ".md", ".rst", ".json", ".jsonl", ".csv", ".tsv", ".ipynb", ".html", ".yaml",
            ".yml", ".toml", ".sh", ".js", ".parquet", ".safetensors", ".pt", ".bin"}  # fmt: skip
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
@@ -32,11 +34,13 @@ def is_text_log(path: Path, sign: re.Pattern[str]) -> bool:
     head = head_of(path)
     if not head or b"\0" in head:
         return False
-    return any(sign.search(ANSI.sub("", _text(part))) for part in (head, _tail(path, len(head))))
+    near = (head, _tail(path, len(head)))
+    found = (_text(line[:_MOST_LINE]) for part in near for line in part.splitlines())
+    return any(sign.search(ANSI.sub("", line)) for line in found)
 
 
-def lines(path: Path, lost: dict[str, int]) -> Iterator[str]:
-    """Lines without colours; carriage returns end a line too.
+def lines(path: Path, lost: dict[str, int], most: int = _MOST_LINE) -> Iterator[str]:
+    """Lines without colours, longer ones in pieces; carriage returns end a line too.
 
     A last line without its end may be half a number: it is left out and counted as truncated.
     Raises RunDataError if the file cannot be read or is too large.
@@ -44,8 +48,8 @@ def lines(path: Path, lost: dict[str, int]) -> Iterator[str]:
     size_of(path, MAX_FILE_BYTES)
     try:
         with path.open("rb") as file:
-            while raw := file.readline(_MOST_LINE):
-                if not raw.endswith(b"\n") and len(raw) < _MOST_LINE:
+            while raw := file.readline(most):
+                if not raw.endswith(b"\n") and len(raw) < most:
                     lost["truncated bytes"] = len(raw)
                     break
                 for part in raw.split(b"\r"):

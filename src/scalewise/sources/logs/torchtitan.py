@@ -21,12 +21,12 @@ from scalewise.sources.logs.text_log import (
 )
 
 _SIGN = re.compile(r"\bstep:\s+\d+\s+loss:\s+\S+\s.*\bmemory:\s|\btps:\s+[\d,]+\s+tflops:\s")
-_STEP = re.compile(r"(\bvalidate )?\bstep:\s*(\d+)\s+(loss:\s.*)")
+_STEP = re.compile(r"(\bvalidate )?\bstep:\s*(\d{1,18})\s+(loss:\s.*)")
 _FIELD = re.compile(r"([A-Za-z_]+):\s*([^\s(%]+)")
 _SIZE = re.compile(r"\bsize: ([\d,]+) total parameters")
-_START = re.compile(r"global batch size (\d+),.*?sequence length (\d+)(?:, total steps (\d+))?"
-                    r"(?: \(warmup (\d+)\))?")  # fmt: skip
-_MODEL = re.compile(r"\b(dim|n_layers|vocab_size|max_seq_len)=(\d+)")
+_START = re.compile(r"global batch size (\d{1,15}),.*?sequence length (\d{1,15})"
+                    r"(?:, total steps (\d{1,15}))?(?: \(warmup (\d{1,15})\))?")  # fmt: skip
+_MODEL = re.compile(r"\b(dim|n_layers|vocab_size|max_seq_len)=(\d{1,15})\b")
 _DONE = "Training completed"
 
 _MEANINGS = {

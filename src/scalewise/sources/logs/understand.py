@@ -72,9 +72,10 @@ class Understood:
 
     def values(self, metric: str) -> tuple[Floats, Floats]:
         """Steps and values of a metric, scaled."""
-        kept = self.log.points.select("step", metric).drop_nulls()
+        # The step itself may be named as a metric, where it counts tokens.
+        kept = self.log.points.select(list(dict.fromkeys(("step", metric)))).drop_nulls()
         steps = kept["step"].cast(_float64()).to_numpy()
-        return steps, kept[metric].to_numpy() * self.scales.get(metric, 1.0)
+        return steps, kept[metric].cast(_float64()).to_numpy() * self.scales.get(metric, 1.0)
 
 
 def _float64() -> type[pl.Float64]:

@@ -15,7 +15,7 @@ from scalewise.runs.quote import bare, quoted
 from scalewise.sources.logs.limits import MAX_METRICS, head_of
 from scalewise.sources.logs.log import Log, Wanted
 from scalewise.sources.logs.points import Points
-from scalewise.sources.logs.text_log import lines, nothing_in, number
+from scalewise.sources.logs.text_log import MOST_ROW, lines, nothing_in, number
 
 _LINE = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<band>__MIN|__MAX)?")
 _STEP = {"Step", "_step"}
@@ -32,7 +32,7 @@ class WandbCsvReader:
         """The file, if all columns but the first are lines of runs and some have a band."""
         if path.suffix != ".csv" or not path.is_file():
             return []
-        header = _header(head_of(path).split(b"\n", 1)[0].decode("utf-8", "replace"))
+        header = _header(head_of(path, MOST_ROW).split(b"\n", 1)[0].decode("utf-8", "replace"))
         found = [_LINE.fullmatch(name) for name in header[1:]]
         is_chart = any(m and m["band"] for m in found) or header[:1] == ["Step"]
         return [path] if found and all(found) and is_chart else []
@@ -40,7 +40,7 @@ class WandbCsvReader:
     def read(self, unit: Path, *, wanted: Wanted | None = None) -> list[Log]:
         """One log for each run of the chart. Raises RunDataError if it is not over steps."""
         lost: dict[str, int] = {}
-        reader = csv.reader(lines(unit, lost))
+        reader = csv.reader(lines(unit, lost, MOST_ROW))
         header = next(reader, [])[:MAX_METRICS]
         columns = [(index, match["run"], match["metric"]) for index, name in enumerate(header)
                    if (match := _LINE.fullmatch(name)) and not match["band"]]  # fmt: skip

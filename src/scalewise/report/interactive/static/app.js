@@ -1,6 +1,7 @@
 // The page: its screens, the state they share, and the way from one to the other.
 
 import { announce, button, el } from "./dom.js";
+import { asked } from "./asked.js";
 import { backtest } from "./backtest.js";
 import { batch } from "./batch.js";
 import { builder } from "./builder.js";
@@ -34,7 +35,7 @@ export function mount(root, data, details = null) {
     }
     return built.get(screen.key);
   };
-  ctx.buildAll = () => { for (const screen of screens) if (screen !== builder) { const one = make(screen); one.panel.hidden = false; one.panel.classList.add("measuring"); } for (const one of built.values()) { one.panel.classList.remove("measuring"); one.panel.hidden = one !== current; } };
+  ctx.buildAll = () => { for (const screen of screens) if (screen !== builder) make(screen); };
 
   function go(key, place = "", focus = true) {
     const screen = screens.find((one) => one.key === key) || screens[0];
@@ -47,6 +48,7 @@ export function mount(root, data, details = null) {
     if (one.shown) one.shown();
     for (const link of links) link.toggleAttribute("aria-current", link.dataset.key === screen.key);
     links.find((link) => link.dataset.key === screen.key)?.setAttribute("aria-current", "page");
+    links.find((link) => link.dataset.key === screen.key)?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const target = place ? one.panel.querySelector(`#${place}`) : one.panel.querySelector("h2");
     if (focus) { target.tabIndex = -1; target.focus({ preventScroll: !place }); if (place) target.scrollIntoView(); else window.scrollTo(0, 0); }
   }
@@ -71,15 +73,15 @@ export function mount(root, data, details = null) {
 function contextOf(data) {
   const blocks = new Map();
   const mix = data.mixtures ? { predict: prepare(data.mixtures.predict), trade: prepare(data.mixtures.trade), size: data.mixtures.size, unique: data.mixtures.unique } : null;
-  const asked = data.fit ? data.fit.columns : [];
+  const columns = data.fit ? data.fit.columns : [];
   return {
-    data, mix, blocks, asked, state: stateOf(defaultsOf(data, asked)), drawn: Boolean(mix && (mix.predict.members.some((m) => m.drawn) || mix.predict.noise > 0)),
+    data, mix, blocks, columns, frontiers: new Map(), state: stateOf(defaultsOf(data, columns)), drawn: Boolean(mix && (mix.predict.members.some((m) => m.drawn) || mix.predict.noise > 0)),
     block(one, screen) { blocks.set(one.id, Object.assign(one, { screen })); return one.element; },
     buildAll() {}, go() {},
   };
 }
 
-function defaultsOf(data, asked) {
+function defaultsOf(data, columns) {
   const ranges = data.fit ? data.fit.ranges : {}, curve = data.curveLaw ? data.curveLaw.ranges : {};
   const budget = ranges.flops ? round(10 * ranges.flops[1]) : 1e23;
   const chip = data.accelerators.find((one) => one.key === "h100") || data.accelerators[0];
@@ -91,7 +93,7 @@ function defaultsOf(data, asked) {
     t_params: round(3 * (curve.params_nonembed || [0, 1e9])[1]), t_batch: middle("batch_tokens", [1e5, 1e6]), t_steps: round(2 * (curve.step || [0, 1e5])[1]),
     b_loss: curve.loss ? Number((0.6 * curve.loss[0] + 0.4 * curve.loss[1]).toPrecision(3)) : 2.8,
   };
-  for (const name of asked) defaults[`x_${name}`] = round(3 * (ranges[name] || [0, 1e9])[1]);
+  for (const name of columns) defaults[`x_${name}`] = asked(name, ranges).start;
   return defaults;
 }
 

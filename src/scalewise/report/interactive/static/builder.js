@@ -55,7 +55,7 @@ function pieces(ctx, notes, chosen) {
 
 function contents(block) {
   if (block.kind === "chart") {
-    const drawing = document.importNode(new DOMParser().parseFromString(block.svg() || "<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml").documentElement, true);
+    const drawing = document.importNode(new DOMParser().parseFromString(block.svg(), "image/svg+xml").documentElement, true);
     drawing.setAttribute("role", "img");
     drawing.setAttribute("aria-label", block.title);
     drawing.removeAttribute("height");

@@ -7,6 +7,7 @@ import { written } from "./numbers.js";
 import { table } from "./table.js";
 
 const NEAR = 28; // pixels within which a mark is pointed at
+const UNSEEN = 860; // pixels of width of a chart that was never on the screen
 
 /**
  * A chart that redraws itself. `spec`: id, title, conclusion, x and y (title, unit, scale, format),
@@ -37,8 +38,8 @@ export function chart(first) {
     }
   }
 
-  function render() {
-    const width = Math.round(plot.clientWidth);
+  function render(unseen = 0) {
+    const width = Math.round(plot.clientWidth) || unseen;
     if (!width) return;
     const made = draw(spec, Math.max(width, 260));
     places = made.places;
@@ -58,7 +59,7 @@ export function chart(first) {
   plot.addEventListener("pointerleave", () => { tip.hidden = true; });
   new ResizeObserver(() => { if (drawing === null || Math.round(plot.clientWidth) !== Number(drawing.getAttribute("viewBox").split(" ")[2])) render(); }).observe(plot);
   update(first);
-  return { element, update, kind: "chart", id: first.id, get title() { return spec.title; }, get spec() { return spec; }, svg: () => { if (!drawing) render(); return drawing && asSvg(drawing, spec.title); }, table: () => chartTable(spec) };
+  return { element, update, kind: "chart", id: first.id, get title() { return spec.title; }, get spec() { return spec; }, svg: () => { if (!drawing) render(UNSEEN); return asSvg(drawing, spec.title); }, table: () => chartTable(spec) };
 }
 
 function point(event, plot, places, tip, drawing) {

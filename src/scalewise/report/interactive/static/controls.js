@@ -20,13 +20,18 @@ export function slider(spec) {
     return spec.whole ? Math.max(1, Math.round(value)) : Number(value.toPrecision(4));
   };
   const placeOf = (value) => (value > 0 ? Math.round((STEPS * Math.log(value / spec.low)) / span) : 0);
-  range.addEventListener("input", () => spec.set(from(Number(range.value))));
+  const slide = () => {
+    const now = spec.get(), value = from(Number(range.value)), sign = Math.sign(Number(range.value) - placeOf(now));
+    // Small whole numbers lie more than a place apart: every move reaches the next one.
+    spec.set(spec.whole && value === now ? Math.max(1, now + sign) : value);
+  };
+  range.addEventListener("input", slide);
   range.addEventListener("keydown", (event) => {
     const sign = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!sign || !event.shiftKey) return;
     event.preventDefault();
     range.value = String(Number(range.value) + 10 * sign);
-    spec.set(from(Number(range.value)));
+    slide();
   });
   box.addEventListener("change", () => {
     const value = parse(box.value), fits = value > 0 || (spec.zero && value === 0);
@@ -40,8 +45,9 @@ export function slider(spec) {
     refresh() {
       const value = spec.get();
       range.value = String(placeOf(value));
-      range.setAttribute("aria-valuetext", `${write(value)} ${spec.unit || ""}`.trim());
-      if (document.activeElement !== box) box.value = value === 0 ? spec.none || "0" : write(value);
+      const text = value === 0 && spec.none ? spec.none : write(value);
+      range.setAttribute("aria-valuetext", value ? `${text} ${spec.unit || ""}`.trim() : text);
+      if (document.activeElement !== box) box.value = text;
       element.hidden = spec.hidden ? spec.hidden() : false;
     },
   };

@@ -89,7 +89,7 @@ function layout(spec, width) {
   const names = spec.y.categories || [];
   const ticksWide = Math.min(Math.max(46, ...names.map((name) => wide(clip(name, 24)) + 6)), 0.4 * width), right = beside ? Math.min(24 + Math.max(...labels.map((s) => wide(clip(s.label, 26)))), 210) : 14;
   const rows = beside ? [] : keyRows(labels, width);
-  const top = 26 + 18 * rows.length, plotHeight = spec.height || (width < 480 ? 230 : 290);
+  const top = 26 + 18 * rows.length + (rows.length ? 8 : 0), plotHeight = spec.height || (width < 480 ? 230 : 290);
   return { left: ticksWide + 6, top, plotWidth: width - ticksWide - 6 - right, plotHeight, height: top + plotHeight + 42, beside, rows, right, width };
 }
 
@@ -162,7 +162,7 @@ function drawLine(parent, series, style, points) {
 /** A line's own name, written where it ends or leaves the plot, or where it starts. */
 function drawTag(parent, series, points, box) {
   const inside = points.filter(([a, b]) => a >= box.left && a <= box.left + box.plotWidth && b >= box.top + 14 && b <= box.top + box.plotHeight);
-  if (!inside.length) return;
+  if (!inside.length || (series.tagAt === "start" && box.plotWidth < 480)) return;
   const [a, b] = inside.at(series.tagAt === "start" ? 0 : -1), right = a > box.left + box.plotWidth / 2;
   parent.append(svg("text", { x: a + (right ? -4 : 4), y: b - 5, "text-anchor": right ? "end" : "start", class: "f-soft", "font-size": TEXT - 1 }, series.tag));
 }

@@ -101,27 +101,24 @@ function stated(mixture, quantile, centre, level) {
     mixture.spread * Math.hypot(quantile(probability) - centre, z * mixture.noise));
 }
 
-/** Weighted quantiles of samples that share a weight per member. */
+/** Weighted quantiles of samples that share a weight per member, in the order of a stable sort. */
 function quantiles(mixture, samples) {
-  const { values, weights } = merged(mixture, samples);
+  const sorted = samples.map((values) => values.slice().sort());
   return (probability) => {
-    let sum = 0;
-    for (let i = 0; i < values.length; i++) {
-      sum += weights ? weights[i] : mixture.members[0].weight;
-      if (sum / mixture.total >= probability) return values[i];
+    const next = new Uint32Array(sorted.length);
+    let sum = 0, first = NaN;
+    for (;;) {
+      let least = -1;
+      for (let k = 0; k < sorted.length; k++) {
+        if (next[k] < sorted[k].length && (least < 0 || sorted[k][next[k]] < sorted[least][next[least]])) least = k;
+      }
+      if (least < 0) return first;
+      const value = sorted[least][next[least]++];
+      if (Number.isNaN(first)) first = value;
+      sum += mixture.members[least].weight;
+      if (sum / mixture.total >= probability) return value;
     }
-    return values[0];
   };
-}
-
-function merged(mixture, samples) {
-  if (samples.length === 1) return { values: samples[0].slice().sort(), weights: null };
-  const flat = [], weight = [];
-  samples.forEach((values, k) => {
-    for (const value of values) { flat.push(value); weight.push(mixture.members[k].weight); }
-  });
-  const order = Uint32Array.from(flat.keys()).sort((a, b) => flat[a] - flat[b] || a - b);
-  return { values: Float64Array.from(order, (i) => flat[i]), weights: Float64Array.from(order, (i) => weight[i]) };
 }
 
 /**

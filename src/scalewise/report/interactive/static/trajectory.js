@@ -54,11 +54,12 @@ function predicted(ctx, curves) {
     const [chosen] = file.files;
     if (!chosen) return;
     try { live = readLive(chosen.size > MOST_BYTES ? "" : await chosen.text()); announce(`${counted(live.x.length, "point")} of ${chosen.name}.`); } catch (error) { live = null; announce(error.message); }
+    file.value = ""; // so that the same file, grown since, can be chosen again
     refresh();
   } });
   const place = el("div", { class: "answers" });
   const element = el("div", { class: "split" }, el("form", { class: "panel", "aria-label": "The run", onsubmit: (event) => event.preventDefault() }, controls.map((control) => control.element),
-    el("div", { class: "control" }, el("label", { for: "live" }, "A live run: CSV with step and loss"), file, button("Remove", () => { live = null; file.value = ""; refresh(); }))), place);
+    el("div", { class: "control" }, el("label", { for: "live" }, "A live run: CSV with step and loss"), file, button("Remove", () => { live = null; refresh(); }))), place);
   function refresh() {
     controls.forEach((control) => control.refresh());
     const next = predictedSpec(ctx, live);

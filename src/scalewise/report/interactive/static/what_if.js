@@ -1,5 +1,6 @@
 // What a budget buys: the best model, its loss, how long it takes and what it costs.
 
+import { asked } from "./asked.js";
 import { menu, radios, slider } from "./controls.js";
 import { copyText } from "./copying.js";
 import { chart } from "./chart.js";
@@ -9,7 +10,7 @@ import { allocate, bestSize, predict, reach, solve, splitAt, tokensAt, valueAt, 
 
 const DAY = 86400, HOUR = 3600;
 const FAR = 10; // extrapolation that a reader is warned of
-const AROUND = 41;
+const AROUND = 41, POINTS_PER_DECADE = 4;
 
 /** Answers what is asked: all numbers of the screen at one state. */
 export function answer(ctx, state = ctx.state.values) {
@@ -68,7 +69,7 @@ function splitting(ctx) {
   let curve = null, sizes = null;
   const element = el("div", { class: "split" },
     el("form", { class: "panel", "aria-label": "What is asked", onsubmit: (event) => event.preventDefault() }, controls.map((control) => control.element),
-      button("Copy link to this answer", () => copyText(location.href.split("#")[0] + state.link, "the link", "link.txt"))),
+      button("Copy link to this answer", () => copyText((location.protocol === "about:" ? "" : location.href.split("#")[0]) + state.link, "the link", "link.txt"))),
     el("div", { class: "answers" }, said, tiles, doubts));
   const place = element.lastElementChild;
 
@@ -98,7 +99,7 @@ function controlsOf(ctx) {
     radios("Budget from", [["flops", "compute"], ["gpus", "GPUs and days"], ["money", "money"]], () => v().budget, set("budget")),
     radios("Hold", [["", "nothing: best split"], ["params", "size"], ["tokens", "tokens"], ["loss", "loss"]], () => v().hold, set("hold")),
     log("flops", "Compute", "FLOP", 1e14, 1e28, { format: flops, hidden: () => v().budget !== "flops" || v().hold === "loss" }),
-    log("money", "Money", "of the price's currency", 1, 1e10, { hidden: () => v().budget !== "money" || v().hold === "loss" }),
+    log("money", "Money", "the price's currency", 1, 1e10, { hidden: () => v().budget !== "money" || v().hold === "loss" }),
     log("params", `Size (${ctx.mix.size})`, "", 1e4, 1e13, { hidden: () => v().hold !== "params" }),
     log("tokens", "Tokens", "", 1e6, 1e15, { hidden: () => v().hold !== "tokens" }),
     log("target", "Loss to reach", "nats/token", 0.5, 8, { format: (value) => number(value, 4), hidden: () => v().hold !== "loss" }),
@@ -155,17 +156,37 @@ function here(x, y, found, name) {
   return { mark: "intervals", x: [x], y: [y], low: [found.loss.low], high: [found.loss.high], label: name, group: name, role: "reference", radius: 6 };
 }
 
+/** Loss of the best split, from the smallest run to beyond the budget asked about; kept by range. */
+function frontier(ctx, budget, cap) {
+  const { plane } = ctx.data, { level } = ctx.state.values, last = plane.flops.at(-1), first = plane.flops[0];
+  const top = budget > last ? 10 ** Math.ceil(Math.log10(1.5 * budget)) : last;
+  const known = level === ctx.data.level && !cap, name = `${top} ${level} ${cap}`;
+  if (known && top === last) return { flops: plane.flops, ...plane.loss };
+  if (!ctx.frontiers.has(name)) {
+    const from = known ? last : first, steps = Math.max(4, Math.ceil(POINTS_PER_DECADE * Math.log10(top / from)));
+    const budgets = Array.from({ length: steps }, (_, k) => from * (top / from) ** ((k + 1) / steps));
+    const all = budgets.map((flops) => {
+      const rules = { flops, cap };
+      return splitAt(ctx.mix.trade, ctx.mix.size, Math.exp(bestSize(ctx.mix.trade, ctx.mix.size, rules)), rules, level).loss;
+    });
+    const begun = known ? plane.loss : { low: [], value: [], high: [] };
+    const ends = ["low", "value", "high"].map((end) => [end, [...begun[end], ...all.map((one) => one[end])]]);
+    ctx.frontiers.set(name, { flops: [...(known ? plane.flops : []), ...budgets], ...Object.fromEntries(ends) });
+  }
+  return ctx.frontiers.get(name);
+}
+
 function along(ctx, found) {
-  const { plane, fit } = ctx.data, line = plane.loss, level = Math.round(100 * ctx.data.level);
+  const { fit } = ctx.data, line = frontier(ctx, found.training, ctx.state.values.cap), level = Math.round(100 * ctx.state.values.level);
   const label = ctx.drawn ? `best split, ${level}%` : "best split";
   return {
     id: "loss-by-compute", title: "Loss by compute",
-    conclusion: `Spent best, ${flops(found.training)} FLOP lie at ${lossText(found.loss.value)} nats/token; tenfold compute lowers the loss by ${lossText(tenfold(plane, found.training))}.`,
+    conclusion: `${flops(found.training)} FLOP spent so come to ${lossText(found.loss.value)} nats/token; tenfold compute, spent best, lowers that by ${lossText(tenfold(ctx, found))}.`,
     x: { title: "compute", unit: "FLOP", scale: "log", format: "flops" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "loss" },
     beyond: fit.ranges.flops ? fit.ranges.flops[1] : undefined,
     series: [
-      ...(ctx.drawn ? [{ mark: "band", x: plane.flops, y: line.value, low: line.low, high: line.high, group: "best" }] : []),
-      { mark: "line", x: plane.flops, y: line.value, label, group: "best" },
+      ...(ctx.drawn ? [{ mark: "band", x: line.flops, y: line.value, low: line.low, high: line.high, group: "best" }] : []),
+      { mark: "line", x: line.flops, y: line.value, label, group: "best" },
       ...observed(ctx),
       here(found.training, found.loss.value, found, "you are here"),
     ],
@@ -178,13 +199,9 @@ function observed(ctx) {
   return [{ mark: "points", x: found.columns.flops, y: found.observed, names: found.runs, label: "runs", group: "runs", role: "quiet" }];
 }
 
-function tenfold(plane, budget) {
-  const at = (value) => {
-    const i = Math.min(Math.max(plane.flops.findIndex((f) => f >= value), 1), plane.flops.length - 1);
-    const share = Math.log(value / plane.flops[i - 1]) / Math.log(plane.flops[i] / plane.flops[i - 1]);
-    return plane.loss.value[i - 1] + share * (plane.loss.value[i] - plane.loss.value[i - 1]);
-  };
-  return Math.max(at(budget) - at(budget * 10), 0);
+function tenfold(ctx, found) {
+  const { trade, size } = ctx.mix, rules = { ...found.rules, flops: 10 * found.rules.flops }, params = Math.exp(bestSize(trade, size, rules));
+  return found.loss.value - valueAt(trade, withUnique({ [size]: params, tokens: tokensAt(params, rules) }, rules));
 }
 
 function bySize(ctx, found) {
@@ -215,10 +232,10 @@ function bySize(ctx, found) {
 /** For laws that do not trade size against tokens: a prediction at given inputs. */
 function plain(ctx) {
   const { state, data } = ctx, { fit } = data;
-  const columns = ctx.asked, said = el("p", { class: "conclusion", id: "answer" }), rest = el("div");
+  const { columns } = ctx, said = el("p", { class: "conclusion", id: "answer" }), rest = el("div");
   const controls = columns.map((name) => {
-    const [low, high] = fit.ranges[name] || [1e3, 1e15];
-    return slider({ label: name, low: low / 1e4, high: high * 1e6, format: name === "flops" ? flops : count, get: () => state.values[`x_${name}`], set: (value) => state.set({ [`x_${name}`]: value }) });
+    const { low, high, format } = asked(name, fit.ranges);
+    return slider({ label: name, low, high, format, get: () => state.values[`x_${name}`], set: (value) => state.set({ [`x_${name}`]: value }) });
   });
   controls.push(menu("Interval", data.levels.map((level) => [String(level), percent(level).replace(".0", "")]), () => state.values.level, (value) => state.set({ level: Number(value) })));
   let curve = null;
@@ -227,9 +244,9 @@ function plain(ctx) {
     controls.forEach((control) => control.refresh());
     const given = Object.fromEntries(columns.map((name) => [name, state.values[`x_${name}`]]));
     const found = predict(ctx.mix.predict, given, state.values.level);
-    const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : (v) => number(v, 4);
+    const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : ["params", "tokens", "steps"].includes(fit.unit) ? count : (v) => number(v, 4);
     const interval = ctx.drawn ? `, ${Math.round(100 * state.values.level)}% interval ${text(found.low)} to ${text(found.high)}` : "";
-    said.textContent = `${fit.quantity} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${count(given[name])}`).join(", ")}.`;
+    said.textContent = `${fit.quantity} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${asked(name, fit.ranges).format(given[name])}`).join(", ")}.`;
     const [column, far] = reach(fit.ranges, given)[0] || ["", 1];
     rest.replaceChildren(facts([["why no split", `This fit of ${fit.key} does not tell how to split compute: fit a law in size and tokens, such as chinchilla, to runs that vary both.`],
       ["extrapolation", far > 1 ? `${factor(far)} in ${column}` : "inside the fitted range"]]));
@@ -241,12 +258,13 @@ function plain(ctx) {
 }
 
 function sweep(ctx, name, given, found) {
-  const x = Array.from({ length: AROUND }, (_, k) => given[name] * 100 ** ((2 * k) / (AROUND - 1) - 1));
+  const { low, high, format } = asked(name, ctx.data.fit.ranges), span = Math.min(100, Math.sqrt(high / low));
+  const x = Array.from({ length: AROUND }, (_, k) => given[name] * span ** ((2 * k) / (AROUND - 1) - 1));
   const all = x.map((value) => predict(ctx.mix.predict, { ...given, [name]: value }, ctx.state.values.level));
   const { fit } = ctx.data, ends = (key) => all.map((one) => one[key]);
   return {
-    id: "prediction", title: `${fit.quantity} by ${name}`, conclusion: `At ${count(given[name])} ${name} the law gives ${number(found.value, 5)} ${fit.unit}.`,
-    x: { title: name, scale: "log", format: "count" }, y: { title: fit.quantity, unit: fit.unit, scale: "log", format: "number" },
+    id: "prediction", title: `${fit.quantity} by ${name}`, conclusion: `At ${name} ${format(given[name])} the law gives ${number(found.value, 5)} ${fit.unit}.`,
+    x: { title: name, scale: "log", format: name === "flops" ? "flops" : format === count ? "count" : "number" }, y: { title: fit.quantity, unit: fit.unit, scale: "log", format: "number" },
     beyond: fit.ranges[name] ? fit.ranges[name][1] : undefined,
     series: [...(ctx.drawn ? [{ mark: "band", x, y: ends("value"), low: ends("low"), high: ends("high"), group: "law" }] : []),
       { mark: "line", x, y: ends("value"), label: "law", group: "law" },

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scalewise.core.errors import RunDataError, ScalewiseError, UsageError
+from scalewise.sources.logs.mapping import corrections_from, read_corrections
+from scalewise.sources.logs.propose import proposal
+from scalewise.sources.logs.read import gather, read_logs
+from tests.sources.logs.damage import samples
+from tests.sources.logs.wandb_files import history, run, write_run
+
+
+def test_a_proposal_is_a_mapping_that_changes_nothing(tmp_path: Path) -> None:
+    for name, data in samples().items():
+        path = tmp_path / "logs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    path = tmp_path / "mapping.toml"
+    path.write_text(proposal(gather(tmp_path / "logs", every_metric=True)))
+    told = read_corrections(path)
+    assert told.columns
+    before = read_logs(tmp_path / "logs").frame
+    after = read_logs(tmp_path / "logs", mapping=path).frame
+    assert before.equals(after)
+
+
+def test_lines_that_are_off_in_a_proposal_may_be_switched_on(tmp_path: Path) -> None:
+    write_run(tmp_path, "abc", [run("abc", "odd \"name\"\n[x]", {"n_params": 1e6}),
+                                history(1, {"val/loss": 1.0, "cost": 2.0})])  # fmt: skip
+    text = proposal(gather(tmp_path, every_metric=True))
+    assert "cost" in text
+    on = "\n".join(line.removeprefix("# ") if line.startswith(("# [runs", "# params = 1"))
+                   else line for line in text.splitlines())  # fmt: skip
+    assert tomllib.loads(on)["runs"] == {'odd "name"\n[x]': {"params": 1000000}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"column": {}}, "Did you mean 'columns'"),
+        ({"columns": {"los": "x"}}, "'los', which is no column"),
+        ({"columns": {"loss": 3}}, "loss = 3"),
+        ({"columns": "x"}, "not a table"),
+        ({"constants": {"loss": 3}}, "each row has its own"),
+        ({"constants": {"params": "many"}}, "params"),
+        ({"constants": {"params": [1]}}, "is not a number"),
+        ({"runs": {"a": 3}}, "a = 3, not a table"),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_is_refused(tree: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        corrections_from(tree)
+
+
+def test_a_mapping_of_runs_that_are_not_there_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path, "abc", [history(1, {"val/loss": 1.0})])
+    with pytest.raises(ScalewiseError, match="runs 'x', which are not there"):
+        read_logs(tmp_path, mapping={"runs": {"x": {"params": 1e6}}})
+
+
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mapping.toml"
+    path.write_text("[columns\n")
+    with pytest.raises(RunDataError, match=r"mapping\.toml is not TOML"):
+        read_corrections(path)

@@ -51,9 +51,13 @@ def test_a_loss_out_of_reach_still_has_its_comparison(fit: Path) -> None:
 
 
 def test_the_page_of_a_fit_draws_it(fit: Path, tmp_path: Path) -> None:
-    data = answer("report", fit, *MEASURED, "--out", tmp_path / "page.html")["data"]
+    page = tmp_path / "page.html"
+    data = answer("report", fit, *MEASURED, "--static", "--out", page)["data"]
     assert "Critical batch by method" in data["cards"]
-    assert "Critical batch by method against loss" in (tmp_path / "page.html").read_text("utf-8")
+    assert "Critical batch by method against loss" in page.read_text("utf-8")
+    answer("report", fit, *MEASURED, "--out", page)
+    card = page.read_text("utf-8").split(">Critical batch by method</h", 1)[1]
+    assert "<figure data-figure=" in card.split("</section>", 1)[0]
     plain = answer("report", fit, "--out", tmp_path / "page.html")["data"]
     assert "Critical batch by method" not in plain["cards"]
 

@@ -102,7 +102,6 @@ def test_processes_answer_the_same_and_a_cache_keeps_it(two: Path, tmp_path: Pat
         (("--models", "1..99999999"), "is no range of up to 10,000 numbers"),
         (("--share", "0.5..1e12"), "--share='0.5..1e12' is not within training"),
         (("--share", "1..0.5"), "--share='1..0.5' is not within training"),
-        (("--order", "own"), "own first 100% would be fitted"),
         (("--study", "--tasks", "all"), "A study forecasts losses; a task was named"),
         (("--study", "--address", "auto"), "the executor is 'local'"),
         (("--study", "--workers", "3"), "--workers 3 does not go with this process alone"),

@@ -260,7 +260,7 @@ def test_the_forecast_is_printed_with_its_interval_and_its_source() -> None:
     assert len(points_of(CHINCHILLA, read_runs(curve()), rows="all")) == 40
 
 
-@pytest.mark.parametrize("borrow", ["families", "none", "choshen2024", "besiroglu2024"])
+@pytest.mark.parametrize("borrow", ["families", "none", "besiroglu2024"])
 def test_perplexities_are_refused_whatever_is_borrowed(borrow: str) -> None:
     runs = curve() | {"loss": [np.exp(loss) for loss in curve()["loss"]]}
     with pytest.raises(UnfitDataError, match="more than a uniform guess costs in nats/token"):

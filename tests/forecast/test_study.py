@@ -17,6 +17,7 @@ from scalewise.forecast.policy import CHOSHEN2024, DEFAULT, FINALS
 from scalewise.forecast.study import Study, families_of, study
 from scalewise.forecast.study_cell import IDENTIFIED, Cell
 from scalewise.laws.catalogue import LAWS
+from scalewise.report.cards.study import study_card
 from scalewise.runs.read import read_runs
 from tests.forecast.study_families import SIZES, family
 
@@ -241,7 +242,7 @@ def test_means_over_families_weigh_each_family_the_same() -> None:
 def test_means_over_families_are_at_one_share_of_training(found: Study) -> None:
     whole = [c for c in found.cells if c.models == 3 and c.policy == "default"]
     for share, told in ((1.0, found.macro()), (0.5, found.macro(share=0.5))):
-        errors = [c.mean_abs_error for c in whole if c.share == share]
+        errors = [c.mean_abs_error or 0.0 for c in whole if c.share == share]
         (mean,) = (m for m in told if m.bin == "3" and m.policy == "default")
         assert mean.cells == len(errors) == 2
         assert mean.mean_abs_error == pytest.approx(np.mean(errors))
@@ -303,11 +304,14 @@ def test_an_infinite_loss_is_neither_fitted_nor_scored() -> None:
     assert found.target_points == expected.target_points
 
 
-def test_what_would_be_scored_is_not_fitted() -> None:
+def test_errors_at_checkpoints_that_were_fitted_are_told_to_be_none_of_a_forecast() -> None:
     fixed = {"A": 400.0, "alpha": 0.34}
-    with pytest.raises(UsageError, match=r"own first 70% would be fitted.*some are both"):
-        study({"even": TWO["even"]}, order="own", shares=(0.3, 0.7), fixed=fixed)
-    assert study({"even": TWO["even"]}, order="own", shares=(0.69,), fixed=fixed).cells
+    found = study({"even": TWO["even"]}, order="own", shares=(0.3, 0.7, 1.0), fixed=fixed)
+    assert [found.is_forecast(cell) for cell in found.cells] == [True, False, False]
+    assert "from 70% on hold checkpoints by which it is scored" in found.warnings[0]
+    assert {answer.closest for answer in found.cheapest()} == {found.cells[0].mean_abs_error}
+    assert found.warnings[0] in study_card(found).caveats
+    assert not study({"even": TWO["even"]}, models=[3], shares=(1.0,)).warnings
 
 
 def test_a_family_of_one_size_has_its_own_beginning() -> None:

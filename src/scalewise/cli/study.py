@@ -136,7 +136,10 @@ def study_answer(
     return Answer(
         data=study_data(found),
         cards=cards,
-        warnings=tuple(f"{name} is left out: {why}" for name, why in found.skipped.items()),
+        warnings=(
+            *found.warnings,
+            *(f"{name} is left out: {why}" for name, why in found.skipped.items()),
+        ),
         data_sha256=found.sha256,
     )
 

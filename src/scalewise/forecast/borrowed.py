@@ -129,7 +129,8 @@ def predict_from_one(
     asked = _Question(params, tokens, level, borrow, chosen, seed)
     points = _points(runs, chosen)
     size = _only_size(points)
-    _require_nats(points)
+    if borrow != AUTHORS:  # who fitted such losses too
+        _require_nats(points)
     if borrow == FAMILIES:
         return _from_families(asked, points, size, library().between(without=without))
     if without:
@@ -328,8 +329,7 @@ def _require_nats(points: Points) -> None:
     if (least := float(points.observed.min())) > _UNIFORM_GUESS:
         raise UnfitDataError(
             f"The least loss is {least:.3g}: more than a uniform guess costs in nats/token.",
-            hint="Perplexities are read with mapping={'perplexity': COLUMN}, --map "
-            "perplexity=COLUMN.",
+            hint="Read perplexities by mapping={'perplexity': COLUMN} or --map perplexity=COLUMN.",
         )
 
 

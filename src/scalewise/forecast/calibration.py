@@ -123,8 +123,17 @@ def calibrated_on(misses: Misses) -> Calibration:
 
 def _factor(ratio: Array, weights: Array, level: float, groups: int) -> float:
     """The quantile that holds for the next group, not for these on average."""
-    order = np.argsort(ratio)
+    return weighted_quantile(ratio, weights, min(level * (groups + 1) / groups, 1.0))
+
+
+def weighted_quantile(values: Array, weights: Array, probability: float) -> float:
+    """The least value up to which so much of the weight lies.
+
+    >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 0.5)
+    2.0
+    """
+    order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order]) / weights.sum()
-    wanted = min(level * (groups + 1) / groups, 1.0)
-    index = int(np.searchsorted(below, wanted * (1 - 1e-12)))
-    return float(ratio[order][min(index, len(ratio) - 1)])
+    # Nine of ten equal weights add up to 0.9 but for the last bit.
+    index = int(np.searchsorted(below, probability * (1 - 1e-12)))
+    return float(values[order][min(index, len(values) - 1)])

@@ -15,6 +15,7 @@ import numpy as np
 
 from scalewise.core.errors import UnfitDataError
 from scalewise.core.quantities import format_count
+from scalewise.forecast.calibration import weighted_quantile
 from scalewise.forecast.families import COORDINATES, SIZE_ANCHOR, TOKEN_ANCHOR, Between
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -102,7 +103,7 @@ class Posterior:
         columns = (self.fitted[:, 0], np.log(self.size_term), np.log(self.alpha),
                    self.fitted[:, 1], self.fitted[:, 2])  # fmt: skip
         return {
-            name: float(np.exp(weighted_median(column, self.weight)))
+            name: float(np.exp(weighted_quantile(column, self.weight, 0.5)))
             for name, column in zip(COORDINATES, columns, strict=True)
         }
 
@@ -166,12 +167,6 @@ def posterior(run: OneRun, between: Between, *, count: int = 400, seed: int = 0)
         weight=weight / weight.sum(),
         impossible=float(1 - possible.mean()),
     )
-
-
-def weighted_median(values: Array, weight: Array) -> float:
-    """The value below which half of the weight lies."""
-    order = np.argsort(values, kind="stable")
-    return float(values[order][np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())])
 
 
 def _fitted(

@@ -118,15 +118,31 @@ class Study:
         )
         return replace(self, cells=kept)
 
+    def is_forecast(self, cell: Cell) -> bool:
+        """Whether none of the checkpoints by which a cell is scored was fitted."""
+        return self.order != "own" or cell.share < self.tail
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps errors of this study from being errors of forecasts."""
+        if all(self.is_forecast(cell) for cell in self.cells):
+            return ()
+        return (
+            f"Shares of the target's own training from {self.tail:.0%} on hold checkpoints by "
+            "which it is scored: those errors are none of a forecast.",
+        )
+
     def cheapest(self, thresholds: Sequence[float] = THRESHOLDS) -> tuple[Cheapest, ...]:
         """Per family and threshold the cheapest design that would have come so near.
 
         Known in hindsight only: nobody could have chosen it so. Fits whose constants the data do
-        not determine are left out, which could come near by chance alone.
+        not determine are left out, which could come near by chance alone, and those of checkpoints
+        that are scored.
         """
         answer = []
         for family in self.families:
-            usable = [c for c in self.cells if c.family == family and c.is_identified]
+            own = [c for c in self.cells if c.family == family and self.is_forecast(c)]
+            usable = [c for c in own if c.is_identified]
             errors = [_error(c) for c in usable]
             for threshold in thresholds:
                 near = [c for c in usable if _error(c) <= threshold]
@@ -199,7 +215,6 @@ def study(
         names = ", ".join(how.name for how in hows)
         raise UsageError(f"Two policies have one name: {names}.", hint="Name each of them.")
     formulas = tuple(law_from(law) if isinstance(law, str) else law for law in laws)
-    _require_apart(order, shares, tail)
     least = 1 if order == "own" else 2 if models and min(models) < 2 else 3
     chunks: list[Chunk] = []
     skipped: dict[str, str] = {}
@@ -241,16 +256,6 @@ def study(
         computed=computed,
         families=tuple(dict.fromkeys(chunk.family for chunk in chunks)),
     )
-
-
-def _require_apart(order: Order, shares: Sequence[float], tail: float) -> None:
-    """Refuse to score the target at checkpoints that were fitted."""
-    if order == "own" and (most := max(shares, default=0.0)) >= tail:
-        raise UsageError(
-            f"The target's own first {most:.0%} would be fitted, and scored are its checkpoints "
-            f"from {tail:.0%} of its training on: some are both.",
-            hint=f"Give shares below {tail:g}, or a higher tail.",
-        )
 
 
 def families_of(table: RunTable, column: str = "family") -> dict[str, RunTable]:

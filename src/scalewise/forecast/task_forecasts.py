@@ -16,6 +16,7 @@ import numpy as np
 from scalewise.core.errors import ScalewiseError, UnfitDataError
 from scalewise.fit.result import FitResult
 from scalewise.forecast.backtest import Policy
+from scalewise.forecast.calibration import weighted_quantile
 from scalewise.forecast.splits import Split
 from scalewise.forecast.task_methods import (
     DIRECT,
@@ -148,14 +149,8 @@ def widened(
                 count += 1
     if not count:
         return 1.0
-    missed = _quantile(np.concatenate(ratios), np.concatenate(weights), level)
+    missed = weighted_quantile(np.concatenate(ratios), np.concatenate(weights), level)
     return float(max(missed, 1e-3) ** (count / (count + _FIRM)))
-
-
-def _quantile(values: Array, weights: Array, level: float) -> float:
-    order = np.argsort(values)
-    below = np.cumsum(weights[order]) / weights.sum()
-    return float(values[order][min(int(np.searchsorted(below, level)), len(values) - 1)])
 
 
 def keys_of(models: RunTable) -> list[tuple[str, float]]:

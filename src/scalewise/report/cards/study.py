@@ -139,7 +139,7 @@ def _caveats(study: Study, widest: Sequence[Cell]) -> tuple[str, ...]:
         )
     if len(widest) > _MOST_ROWS:
         found.append(f"{len(widest) - _MOST_ROWS} rows are not shown; --json and --out have all.")
-    return tuple(found)
+    return (*study.warnings, *found)
 
 
 def _figure(study: Study, scored: Sequence[Cell]) -> FigureSpec | None:

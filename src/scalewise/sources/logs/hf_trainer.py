@@ -7,7 +7,6 @@ state. The state has no batch: its ``train_batch_size`` counts one device only. 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from scalewise.core.errors import RunDataError
 from scalewise.runs.quote import bare
 from scalewise.sources.logs.config import flattened
-from scalewise.sources.logs.limits import read_bytes
+from scalewise.sources.logs.limits import json_object
 from scalewise.sources.logs.log import Fact, Log, Meaning, State, Wanted
 from scalewise.sources.logs.points import Points
 from scalewise.sources.logs.safetensors import counts_beside
@@ -206,17 +205,8 @@ def _state(state: Mapping[str, Any]) -> State:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises RunDataError if it is none."""
-    try:
-        held = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise RunDataError(
-            f"{bare(str(path), 200)} is not whole JSON.",
-            hint="It may be written just now; try again, or use an earlier checkpoint.",
-        ) from error
-    if not isinstance(held, dict):
-        raise RunDataError(
-            f"{bare(str(path), 200)} holds {type(held).__name__}, not an object.",
-            hint="Copy it anew from the run's folder.",
-        )
-    return held
+    return json_object(
+        path,
+        unfinished="It may be written just now; try again, or use an earlier checkpoint.",
+        wrong="Copy it anew from the run's folder.",
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from scalewise.core.errors import RunDataError
 from scalewise.runs.quote import bare
@@ -49,6 +51,21 @@ def read_bytes(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
             f"{bare(str(path), 200)} cannot be read: {bare(str(error), 120)}.",
             hint="Check its permissions.",
         ) from error
+
+
+def json_object(path: Path, *, unfinished: str, wrong: str) -> dict[str, Any]:
+    """A JSON object from a file; the hints are for a file cut short and for something else in it.
+
+    Raises RunDataError if it is none.
+    """
+    try:
+        held = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise RunDataError(f"{bare(str(path), 200)} is not whole JSON.", hint=unfinished) from error
+    if not isinstance(held, dict):
+        kind = type(held).__name__
+        raise RunDataError(f"{bare(str(path), 200)} holds {kind}, not an object.", hint=wrong)
+    return held
 
 
 def head_of(path: Path, most: int = MAX_HEAD_BYTES) -> bytes:

@@ -7,7 +7,6 @@ byte of the right answer, which falls smoothly long before accuracy rises.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from scalewise.core.errors import RunDataError
 from scalewise.runs.quote import bare
-from scalewise.sources.logs.limits import head_of, read_bytes
+from scalewise.sources.logs.limits import head_of, json_object
 from scalewise.sources.logs.lm_eval_samples import SAMPLES, Gold, gold_of, task_of
 from scalewise.sources.logs.log import Fact, Log, Meaning, Wanted
 from scalewise.sources.logs.points import Points, without_step
@@ -250,16 +249,8 @@ def _literal(text: str) -> str:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise RunDataError(
-            f"{bare(str(path), 200)} is not whole JSON.",
-            hint="Wait until the evaluation has finished, or leave it out.",
-        ) from error
-    if not isinstance(held, dict):
-        raise RunDataError(
-            f"{bare(str(path), 200)} holds {type(held).__name__}, not an object.",
-            hint="Give a results file as lm-eval writes it.",
-        )
-    return held
+    return json_object(
+        path,
+        unfinished="Wait until the evaluation has finished, or leave it out.",
+        wrong="Give a results file as lm-eval writes it.",
+    )

@@ -40,10 +40,7 @@ def test_a_study_forecasts_the_largest_model_of_every_family(two: Path) -> None:
     assert cell["theta"]["E"] > 0
 
 
-def test_the_cards_show_maps_baselines_and_the_cheapest_designs(
-    two: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+def test_the_cards_show_maps_baselines_and_the_cheapest_designs(two: Path) -> None:
     result = run("backtest", two, *SMALL)
     assert result.exit_code == 0
     for part in ("best seen", "Error by models and share of training", "in hindsight",

@@ -70,12 +70,7 @@ def choose(
     in equal parts and the result says that it is untested.
     """
     table, options, policy = _asked(runs, laws, policy)
-    try:
-        splits = splits_by_size(table)
-        scores = score_laws(options, splits, policy)
-        result = combine(table, options, scores, splits, policy, bootstrap=bootstrap)
-    except UnfitDataError as error:
-        result = _untested(table, options, str(error), policy, bootstrap=bootstrap)
+    result = _chosen(table, options, policy, final=policy, bootstrap=bootstrap)
     return replace(result, policy=_policy_told(policy))
 
 
@@ -291,14 +286,24 @@ def _scores_of_auto(
 def _auto_within(split: Split, laws: Sequence[Law], policy: Policy) -> FitResult | None:
     """What ``choose`` would have answered from the small side of a split alone."""
     try:
-        inner = splits_by_size(split.fitted)
-        scores = score_laws(laws, inner, policy)
-        return combine(split.fitted, laws, scores, inner, policy.quick, bootstrap=QUICK_DRAWS)
+        return _chosen(split.fitted, laws, policy, final=policy.quick, bootstrap=QUICK_DRAWS)
+    except UnfitDataError:
+        return None
+
+
+def _chosen(
+    table: RunTable, laws: Sequence[Law], policy: Policy, *, final: Policy, bootstrap: int
+) -> FitResult:
+    """The laws weighted by backtest, or in equal parts; ``final`` is how they are fitted at last.
+
+    Raises UnfitDataError if none can be fitted.
+    """
+    try:
+        splits = splits_by_size(table)
+        scores = score_laws(laws, splits, policy)
+        return combine(table, laws, scores, splits, final, bootstrap=bootstrap)
     except UnfitDataError as error:
-        try:
-            return _untested(split.fitted, laws, str(error), policy.quick, bootstrap=QUICK_DRAWS)
-        except UnfitDataError:
-            return None
+        return _untested(table, laws, str(error), final, bootstrap=bootstrap)
 
 
 def _untested(

@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             run.log({"val/loss": math.nan if step == 9 else 4.0 - step / 10})
     run.summary["final"] = 3
     run.finish(exit_code=0)
+    wandb.teardown()  # finish() may return before the tool's other process wrote the file
     return tmp_path
 
 

@@ -7,7 +7,7 @@ on could mend, from an error of the form, which none can. Called by `batch_forec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,8 @@ from scalewise.fit.result import FitResult
 from scalewise.forecast.curves import read_curves
 from scalewise.forecast.estimate import DELTA, FORMS, TrajectoryFit, fit_trajectory
 from scalewise.forecast.trajectory import Trajectory
+from scalewise.laws.catalogue import LAWS
+from scalewise.laws.law import Constant, Law
 from scalewise.runs.example.batch import batch_held_out_runs, batch_runs
 from scalewise.runs.read import read_runs
 
@@ -28,6 +30,24 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SYMBOLS = {"params_nonembed": "N", "step": "S", "batch_tokens": "B"}
 TOKENS_PER_PARAM = (30.0, 100.0)  # bounds between the held-out range and all rows
 WIDTH = 44
+_PLAIN = LAWS["trajectory"]
+_SIZE, _STEPS = "(N_c / N)**alpha_N", "(S_c / S * (1 + B_star / (B * L**(1 / alpha_B))))**alpha_S"
+# Coupled as Kaplan et al. 2020, eq. 1.5, couple size and data: 1 adds the terms, more lets the
+# greater of them rule.
+COUPLED = replace(
+    _PLAIN,
+    key="coupled by a power",
+    formula=f"(({_SIZE})**p + ({_STEPS})**p)**(1 / p)",
+    constants=(*_PLAIN.constants, Constant("p", "exponent", "1 adds, more couples", (0.3, 10))),
+    published=(),
+)
+SLOWER = replace(
+    _PLAIN,
+    key="steps needed grow with size",
+    formula=f"{_SIZE} + {_STEPS} * N**g",
+    constants=(*_PLAIN.constants, Constant("g", "exponent", "of size in the step term", (1e-4, 1))),
+    published=(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +70,13 @@ class Rows:
         """The points that a mask keeps."""
         return Rows({name: values[keep] for name, values in self.columns.items()})
 
-    def fitted(self, form: str, weights: Array | None = None) -> FitResult:
+    def fitted(
+        self, form: str | Law, weights: Array | None = None, *, bootstrap: int = 0
+    ) -> FitResult:
         """A joint fit, as the last stage of the shipped forecast makes it."""
-        return fit(form, self.columns, rows="all", delta=DELTA, weights=weights, bootstrap=0)
+        return fit(
+            form, self.columns, rows="all", delta=DELTA, weights=weights, bootstrap=bootstrap
+        )
 
     def missed(self, result: FitResult) -> Array:
         """Predicted over measured, less one."""
@@ -61,7 +85,7 @@ class Rows:
 
 
 def oracle(chosen: TrajectoryFit) -> None:
-    """Print the four parts: known curve, sizes left out, range of tokens per param, floors."""
+    """Print the parts: known curve, sizes left out, range of tokens per param, other laws."""
     ladder = Rows(
         {name: chosen.result.inputs[symbol] for name, symbol in SYMBOLS.items()}
         | {"loss": chosen.result.observed, "run_id": chosen.result.cluster.astype(str)}
@@ -76,6 +100,26 @@ def oracle(chosen: TrajectoryFit) -> None:
     sizes_left_out(ladder, held_out)
     heading("(c) held-out curve from rows of like tokens per param")
     like_tokens_per_param(ladder, held_out)
+    seventh_constants(ladder, held_out)
+
+
+def seventh_constants(ladder: Rows, held_out: Rows) -> None:
+    """Laws in which size and steps do not just add up, and what hold-outs on the ladder say."""
+    size, batch = ladder.size, ladder.columns["batch_tokens"]
+    columns = ("forecast", "inside 90 %", "largest size", "furthest batch", "known")
+    print(f"{'(d) a seventh constant':{WIDTH}}" + "".join(f"{what:>20}" for what in columns))
+    for law in (LAWS["trajectory"], COUPLED, SLOWER):
+        forecast = ladder.fitted(law, bootstrap=200)
+        band = forecast.predict(**{name: held_out.columns[name] for name in SYMBOLS})
+        loss = held_out.columns["loss"]
+        inside = np.mean((loss >= band.low) & (loss <= band.high))
+        left_out = []
+        for out in (size == size.max(), batch == batch.max()):
+            missed = ladder.where(out).missed(ladder.where(~out).fitted(law))
+            left_out.append(f"{np.mean(np.abs(missed)):.2%}")
+        together, _ = joined(ladder, held_out)
+        known = held_out.missed(together.fitted(law))
+        line(law.key, [held_out.missed(forecast), f"{inside:.0%}", *left_out, known])
 
 
 def heading(title: str) -> None:

@@ -105,7 +105,8 @@ def write_jsonl(folder: Path) -> Path:
 
 
 def read(path: str) -> None:
-    from scalewise.sources.logs.read import gather, reading_of
+    from scalewise.sources.logs.gather import gather
+    from scalewise.sources.logs.read import reading_of
 
     began = time.process_time()
     gathering = gather(path, every_metric=True)

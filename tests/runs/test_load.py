@@ -78,3 +78,40 @@ def test_what_is_no_table_is_a_clear_error(source: object) -> None:
 def test_a_malformed_mapping_is_a_clear_error(source: object, message: str) -> None:
     with pytest.raises(RunDataError, match=message):
         read_runs(source)
+
+
+def test_a_last_record_cut_short_is_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"N": 1e6, "loss": 4.0}\n{"N": 2e6, "lo')
+    runs = read_runs(path)
+    assert runs.column("params").tolist() == [1e6]
+    assert "the last line, 14 bytes, is cut short and left out" in runs.assumptions
+
+
+@pytest.mark.parametrize(
+    ("text", "loss"),
+    [
+        ("N;loss\n1e6;4,25\n2e6;4,125\n", [4.25, 4.125]),
+        ("sep=;\r\nN;loss\r\n1e6;4.25\r\n2e6;4.125\r\n", [4.25, 4.125]),
+    ],
+)
+def test_a_table_as_a_spreadsheet_writes_it_is_read(
+    tmp_path: Path, text: str, loss: list[float]
+) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_bytes(text.encode())
+    assert read_runs(path).column("loss").tolist() == loss
+
+
+@pytest.mark.parametrize("cells", [("4,250", "4,125"), ("4,25", "4.125")])
+def test_a_comma_that_may_be_either_is_not_guessed(tmp_path: Path, cells: tuple[str, str]) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(f"N;loss\n1e6;{cells[0]}\n2e6;{cells[1]}\n")
+    with pytest.raises(RunDataError, match="where a comma may be a decimal point"):
+        read_runs(path)
+
+
+def test_a_dash_and_what_spreadsheets_write_for_missing_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("N,loss\n1e6,4\n2e6,-\n3e6,#N/A\n")
+    assert read_runs(path).frame["loss"].to_list() == [4.0, None, None]

@@ -56,7 +56,7 @@ def test_no_alias_leads_from_one_parameter_count_to_another() -> None:
 def test_two_candidates_for_the_loss_are_an_error_that_names_both() -> None:
     with pytest.raises(RunDataError, match=r"'val_loss', 'test_loss' could each be 'loss'") as e:
         read_runs({"N": [1e6], "val_loss": [3.0], "test_loss": [3.1]})
-    assert "--map loss=val_loss" in e.value.hint
+    assert "mapping={\"loss\": 'val_loss'}" in e.value.hint
 
 
 def test_loss_beside_a_held_out_loss_may_be_the_training_loss_and_is_an_error() -> None:
@@ -113,3 +113,30 @@ def test_a_mapping_of_an_unknown_word_names_the_nearest() -> None:
 def test_a_mapping_written_the_wrong_way_round_is_told_so() -> None:
     with pytest.raises(UsageError, match="other way round: params=x"):
         read_runs({"x": [1e6]}, mapping={"x": "params"})
+
+
+@pytest.mark.parametrize(
+    ("params", "tokens"),
+    [("params_M", "tokens_B"), ("N (millions)", "D [B]"), ("Parameters (M)", "Tokens (billions)")],
+)
+def test_a_unit_in_the_name_of_a_count_is_applied_and_told(params: str, tokens: str) -> None:
+    runs = read_runs({params: [0.07, 20], tokens: [0.5, 3000], "L (nats)": [3.0, 2.9]})
+    assert runs.column("params").tolist() == [70_000, 20_000_000]
+    assert runs.column("tokens").tolist() == [5e8, 3e12]
+    assert runs.column("loss").tolist() == [3.0, 2.9]
+    assert f"params = {params!r} * 1e+06" in runs.assumptions
+
+
+def test_a_name_without_a_unit_comes_before_one_with_it() -> None:
+    runs = read_runs({"params_M": [20.0], "params": [20e6], "tokens_max": [1.0], "loss": [3.0]})
+    assert runs.column("params").tolist() == [20e6]
+    assert runs.column("params_M").tolist() == [20.0]
+    assert not runs.has("tokens")
+
+
+def test_a_unit_in_the_name_yields_to_cells_that_are_counted_in_ones() -> None:
+    written = read_runs({"params (M)": ["20M", "60M"], "loss": [3.0, 2.9]})
+    assert written.column("params").tolist() == [20e6, 60e6]
+    plain = read_runs({"params (M)": [20e6, 60e6], "loss": [3.0, 2.9]})
+    assert plain.column("params").tolist() == [20e6, 60e6]
+    assert any("is counted in ones" in text for text in plain.assumptions)

@@ -291,3 +291,14 @@ def test_a_public_table_is_read_whole(name: str, rows: int, runs: int) -> None:
     assert (len(table), table.run_count) == (rows, runs)
     assert table.mapping["corpus"] == "data"
     assert np.isfinite(table.column("flops")).all()
+
+
+def test_tokens_computed_from_flops_do_not_confirm_their_rule() -> None:
+    runs = read_runs({"params": [1e6], "flops": [6e14], "loss": [5.0]})
+    assert "flop_rule is '6nd', by which the tokens were computed" in runs.assumptions
+    assert not any("the given flops are" in text for text in runs.assumptions)
+
+
+def test_a_column_that_was_not_given_is_not_said_to_be_left_empty() -> None:
+    runs = read_runs({"params": [1e6, 1e6], "tokens": [1e8, None], "loss": [5.0, 4.0]})
+    assert "flops = 6 * params * tokens in the 1 rows that have both" in runs.assumptions

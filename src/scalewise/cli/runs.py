@@ -16,7 +16,8 @@ from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError
 
 if TYPE_CHECKING:
-    from scalewise.sources.logs.read import Gathering, Reading
+    from scalewise.sources.logs.gather import Gathering
+    from scalewise.sources.logs.read import Reading
 
 
 def runs(
@@ -88,8 +89,9 @@ def _reading(
     """Read logs, write the proposal, and tell what was read."""
     from dataclasses import replace
 
+    from scalewise.sources.logs.gather import gather
     from scalewise.sources.logs.mapping import Corrections, corrections_from, read_corrections
-    from scalewise.sources.logs.read import gather, reading_of
+    from scalewise.sources.logs.read import reading_of
 
     told = read_corrections(mapping_file) if mapping_file else Corrections()
     if mapping:

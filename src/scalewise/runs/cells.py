@@ -12,7 +12,7 @@ from scalewise.runs.quote import quoted
 if TYPE_CHECKING:
     import polars as pl
 
-_MISSING = ["", "na", "n/a", "null", "none"]
+_MISSING = ["", "na", "n/a", "#n/a", "null", "none", "-", "--"]
 _TRUE = ["true", "t", "yes", "y", "1", "1.0"]
 _FALSE = ["false", "f", "no", "n", "0", "0.0"]
 _COUNTED = ("count", "tokens", "steps", "FLOP")

@@ -143,9 +143,16 @@ def _counts(frame: pl.DataFrame) -> Derived:
     notes: list[str] = []
     for name, needs, formula, value in formulas:
         if set(needs) <= set(frame.columns):
+            given = frame.columns
             frame, more = _filled(frame, name, formula, value)
             if name == "flops":
-                frame, rule = _flop_rule(frame, derived=bool(more), formula=formula, value=value)
+                # Tokens that were computed from the FLOPs agree with them whatever their rule.
+                circular = f"tokens = flops / (6 * {active})" in notes
+                frame, rule = _flop_rule(
+                    frame, derived=bool(more) or circular, formula=formula, value=value
+                )
+                if circular and "flop_rule" not in given:
+                    rule = ("flop_rule is '6nd', by which the tokens were computed",)
                 more = (*more, *rule)
             notes += more
     return frame, tuple(notes)
@@ -168,7 +175,8 @@ def _filled(frame: pl.DataFrame, name: str, formula: str, value: pl.Expr) -> Der
     filled = filled.with_columns(_whole(filled[name]))
     if count == frame.height:
         return filled, (f"{name} = {formula}",)
-    return filled, (f"{name} = {formula} in the {count} rows that leave it empty",)
+    where = "that leave it empty" if given else "that have both"
+    return filled, (f"{name} = {formula} in the {count} rows {where}",)
 
 
 def _whole(series: pl.Series) -> pl.Series:

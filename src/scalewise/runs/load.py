@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalewise.core.errors import RunDataError
+from scalewise.runs.decimal_commas import with_points
 from scalewise.runs.guard import unguarded
 from scalewise.runs.quote import bare, listed, quoted
 
@@ -26,17 +28,22 @@ _FORMATS = {
     ".parquet": "Parquet", ".pq": "Parquet",
 }  # fmt: skip
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+_SEPARATOR = re.compile(r"sep=([,;\t])\r?\n")  # the first line of a spreadsheet's export
 _KINDS = "Give a CSV, JSONL or Parquet file, or a dataframe."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Columns as they came, with where from and what had to be assumed to read them."""
+    """Columns as they came, with where from and what had to be assumed to read them.
+
+    ``truncated`` counts the bytes of a last line that was being written when the file ended.
+    """
 
     frame: pl.DataFrame
     source: str
     notes: tuple[str, ...] = ()
     is_text: bool = False
+    truncated: int = 0
 
 
 def load(source: object) -> Loaded:
@@ -89,8 +96,12 @@ def _load_path(given: str | Path) -> Loaded:
     if found == "CSV":
         frame, more = _csv(text, name)
         return Loaded(frame=frame, source=name, notes=(*notes, *more), is_text=True)
-    frame = _jsonl(text, name) if found == "JSONL" else _json(text, name)
-    return Loaded(frame=frame, source=name, notes=notes)
+    if found == "JSON":
+        return Loaded(frame=_json(text, name), source=name, notes=notes)
+    frame, truncated = _jsonl(text, name)
+    if truncated:
+        notes = (*notes, f"the last line, {truncated} bytes, is cut short and left out")
+    return Loaded(frame=frame, source=name, notes=notes, truncated=truncated)
 
 
 def _bytes_of(path: Path, name: str) -> bytes:
@@ -167,7 +178,9 @@ def _csv(text: str, name: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
             hint='Close every quoted cell, and write a mark within one as "".',
         )
     text = text.lstrip("\r\n")
-    separator, header = _header(text, name)
+    if told := _SEPARATOR.match(text):
+        text = text[told.end() :]
+    separator, header = _header(text, name, told and told[1])
     try:
         frame = pl.read_csv(
             text.encode(), infer_schema=False, separator=separator, has_header=False, skip_rows=0
@@ -183,13 +196,16 @@ def _csv(text: str, name: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
     notes = [f"{blank} blank lines were skipped"] if blank else []
     if separator != ",":
         notes.append(f"cells are separated by {quoted(separator)}")
+    if separator == ";":
+        rows, told_commas = with_points(rows)
+        notes += told_commas
     return rows, tuple(notes)
 
 
-def _header(text: str, name: str) -> tuple[str, list[str]]:
-    """Separator and column names, from the first line."""
+def _header(text: str, name: str, separator: str | None = None) -> tuple[str, list[str]]:
+    """Separator, unless it is told, and column names, from the first line."""
     first = text[: text.find("\n")] if "\n" in text else text
-    separator = max(",;\t", key=first.count)
+    separator = separator or max(",;\t", key=first.count)
     try:
         header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
@@ -220,13 +236,20 @@ def _ragged(text: str, separator: str, width: int, name: str) -> RunDataError:
     return RunDataError(f"{name} is not a readable CSV table.", hint=_KINDS)
 
 
-def _jsonl(text: str, name: str) -> pl.DataFrame:
+def _jsonl(text: str, name: str) -> tuple[pl.DataFrame, int]:
+    """Records, and the bytes of a last line that a crash or a live run left half written."""
     records = []
     # Not splitlines, which also breaks at characters that JSON allows inside text.
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            records.append(_parsed(line, f"Line {number} of {name}"))
-    return _from_records(records, name)
+            try:
+                records.append(_parsed(line, f"Line {number} of {name}"))
+            except RunDataError:
+                if not records or number < len(lines):
+                    raise
+                return _from_records(records, name), len(line.encode("utf-8", "replace"))
+    return _from_records(records, name), 0
 
 
 def _json(text: str, name: str) -> pl.DataFrame:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.runs.columns import ALIASES, COLUMNS, PARAM_COUNTS, canonical_name, nearest
@@ -13,13 +14,25 @@ from scalewise.runs.quote import listed, quoted
 _LOOSE_COUNTS = ("params", *(a for a in COLUMNS["params"].aliases if "total" not in a))
 
 
+_COUNTS = (*PARAM_COUNTS, "tokens", "tokens_unique", "batch_tokens")
+_TIMES = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12, "thousand": 1e3, "million": 1e6,
+          "billion": 1e9, "trillion": 1e12}  # fmt: skip
+_WITH_UNIT = re.compile(r"(?P<name>.+?)(?:[\s_/.-]+|(?=[\[(]))(?P<open>[\[(]?)\s*"
+                        r"(?P<unit>[a-z]+(?:[ /][a-z ]+)?)\s*[\])]?", re.IGNORECASE)  # fmt: skip
+_NATS = ("nats", "nats/token", "nats/tok", "nats per token")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """The outcome: canonical name -> source name, columns to rename besides, and why."""
+    """The outcome: canonical name -> source name, columns to rename besides, and why.
+
+    ``scales`` has the unit of a count whose source names one: 1e6 for ``params_M``.
+    """
 
     mapping: Mapping[str, str]
     renamed: Mapping[str, str]
     notes: tuple[str, ...]
+    scales: Mapping[str, float] = field(default_factory=dict)
 
 
 def name_columns(columns: Sequence[str], explicit: Mapping[str, str] | None = None) -> Naming:
@@ -42,6 +55,11 @@ def name_columns(columns: Sequence[str], explicit: Mapping[str, str] | None = No
         name = canonical_name(column)
         if name is not None:
             rivals.setdefault(name, []).append(column)
+    for column in left:
+        name, _ = counted_in(column)
+        # A name without a unit comes first; this one stays an extra column beside it.
+        if name and name not in rivals and name not in explicit:
+            rivals[name] = [c for c in left if counted_in(c)[0] == name]
     renamed: dict[str, str] = {}
     for name, sources in rivals.items():
         if name in explicit:
@@ -54,7 +72,29 @@ def name_columns(columns: Sequence[str], explicit: Mapping[str, str] | None = No
         if others := [source for source in sources if source != mapping[name]]:
             notes.append(f"{name} is the column of that name; {listed(others)} kept as extra")
     ordered = {name: mapping[name] for name in COLUMNS if name in mapping}
-    return Naming(mapping=ordered, renamed=renamed, notes=tuple(notes))
+    scales = {name: counted_in(source)[1] for name, source in ordered.items()}
+    return Naming(
+        mapping=ordered,
+        renamed=renamed,
+        notes=tuple(notes),
+        scales={name: scale for name, scale in scales.items() if scale != 1.0},
+    )
+
+
+def counted_in(column: str) -> tuple[str | None, float]:
+    """What a column with a unit in its name counts, and in what; else None and 1.
+
+    >>> counted_in("params_M"), counted_in("Tokens (billions)"), counted_in("loss_m")
+    (('params', 1000000.0), ('tokens', 1000000000.0), (None, 1.0))
+    """
+    found = None if canonical_name(column) else _WITH_UNIT.fullmatch(column.strip())
+    if found is None or (len(found["name"]) == 1 and not found["open"]):
+        return None, 1.0
+    name, unit = canonical_name(found["name"]), found["unit"].casefold()
+    if name == "loss" and unit in _NATS:
+        return name, 1.0
+    scale = _TIMES.get(unit) or _TIMES.get(unit.removesuffix("s"))
+    return (name, scale) if scale and name in _COUNTS else (None, 1.0)
 
 
 def _only(name: str, sources: list[str]) -> str:
@@ -63,16 +103,14 @@ def _only(name: str, sources: list[str]) -> str:
         raise RunDataError(
             f"The columns {listed(sources)} could each be the held-out loss; beside the others, "
             "'loss' may be the training loss.",
-            hint=f'Say which: mapping={{"loss": {quoted(_held_out(sources))}}} '
-            f"(--map loss={_held_out(sources)}).",
+            hint=f'Say which: mapping={{"loss": {quoted(_held_out(sources))}}}.',
         )
     if name in sources:
         return name
     if len(sources) > 1:
         raise RunDataError(
             f"The columns {listed(sources)} could each be {name!r} ({COLUMNS[name].note}).",
-            hint=f'Say which: mapping={{"{name}": {quoted(sources[0])}}} '
-            f"(--map {name}={sources[0]}).",
+            hint=f'Say which: mapping={{"{name}": {quoted(sources[0])}}}.',
         )
     return sources[0]
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _FLOATS = ("loss", "train_loss", "flops")
+# Beyond these a column was counted in ones after all, whatever unit its name tells.
+_MOST_TOKENS, _MOST_OTHER = 1e17, 1e13
 
 
 def read_runs(
@@ -79,6 +81,8 @@ def _canonical(loaded: Loaded, naming: Naming) -> tuple[pl.DataFrame, tuple[str,
             raise RunDataError(told, hint=error.hint) from error
         if COLUMNS[name].kind == "text" and loaded.is_text:
             cells = _unguarded(cells)
+        if name in naming.scales and not note:
+            cells, note = _scaled(cells, source, naming.scales[name])
         columns.append(cells.cast(pl.Float64) if name in _FLOATS else cells)
         notes += [note] if note else []
     for source in loaded.frame.columns:
@@ -88,6 +92,18 @@ def _canonical(loaded: Loaded, naming: Naming) -> tuple[pl.DataFrame, tuple[str,
                 cells = _unguarded(guessed(cells))
             columns.append(cells.alias(naming.renamed.get(source, source)))
     return pl.DataFrame(columns), tuple(notes)
+
+
+def _scaled(cells: pl.Series, source: str, scale: float) -> tuple[pl.Series, str]:
+    """A count in the unit that its column's name tells, unless it is plainly counted in ones."""
+    import polars as pl
+
+    # Rounded, as 0.07 * 1e6 would be a fraction short of a whole count.
+    counts = (cells.cast(pl.Float64) * scale).round()
+    most = _MOST_TOKENS if cells.name in ("tokens", "tokens_unique") else _MOST_OTHER
+    if (counts > most).any():
+        return cells, f"{cells.name}: {quoted(source)} is counted in ones, whatever its name says"
+    return counts, f"{cells.name} = {quoted(source)} * {scale:g}"
 
 
 def _unguarded(cells: pl.Series) -> pl.Series:

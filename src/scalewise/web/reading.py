@@ -16,9 +16,10 @@ from scalewise.report.html import body_of, drawn_figure
 from scalewise.report.interactive.run_facts import run_facts
 from scalewise.runs.health import check_health
 from scalewise.runs.write import write_runs
+from scalewise.sources.logs.gather import gather
 from scalewise.sources.logs.mapping import Corrections, read_corrections
 from scalewise.sources.logs.propose import proposal
-from scalewise.sources.logs.read import gather, reading_of
+from scalewise.sources.logs.read import reading_of
 from scalewise.web.asked import ReadQuestion, key_of
 from scalewise.web.fitting import fit_of_file
 from scalewise.web.project import Project

@@ -379,3 +379,24 @@ def test_the_missing_points_of_porian_and_the_first_rows_of_clark_are_noticed() 
     found = names_found("clark_routing/curves.parquet")
     assert len(found["zero tokens"].rows) == 223
     assert "unfinished checkpoints among finals" in found
+
+
+def test_a_count_that_another_stands_in_for_is_only_a_warning() -> None:
+    columns = healthy() | {"params_nonembed": [None] * 3 + [5e5] * 9}
+    found = findings(columns)["missing params_nonembed"]
+    assert (found.severity, found.rows) == ("warning", (1, 2, 3))
+
+
+def test_leaving_out_failed_runs_keeps_those_of_unknown_status() -> None:
+    columns = healthy() | {"status": ["failed"] * 2 + ["ok"] * 10}
+    assert "status == 'ok'" in findings(columns)["diverged status"].mend
+    columns["status"] = ["failed"] * 2 + [None] * 10
+    found = findings(columns)["diverged status"]
+    assert ".without([...])" in found.mend
+    assert "runs: row 1 (" in found.fact
+
+
+def test_the_steps_of_one_curve_without_a_size_are_not_runs() -> None:
+    columns = {"step": list(range(100, 1300, 100)), "loss": np.linspace(4.0, 3.0, 12)}
+    assert "of unknown size" in findings(columns)["checkpoints taken for runs"].fact
+    assert "checkpoints taken for runs" not in findings(columns | {"run_id": ["a"] * 12})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scalewise.sources.logs.read import gather
+from scalewise.sources.logs.gather import gather
 from tests.sources.formats.tools import tool
 
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scalewise.core.errors import RunDataError
+from scalewise.sources.logs.gather import gather
 from scalewise.sources.logs.propose import proposal
-from scalewise.sources.logs.read import gather, reading_of
+from scalewise.sources.logs.read import reading_of
 from tests.sources.logs import (
     test_chart_tables,
     test_hf_trainer,

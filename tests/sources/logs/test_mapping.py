@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 
 from scalewise.core.errors import RunDataError, ScalewiseError, UsageError
+from scalewise.sources.logs.gather import gather
 from scalewise.sources.logs.mapping import corrections_from, read_corrections
 from scalewise.sources.logs.propose import proposal
-from scalewise.sources.logs.read import gather, read_logs
+from scalewise.sources.logs.read import read_logs
 from tests.sources.logs.damage import samples
 from tests.sources.logs.wandb_files import history, run, write_run
 
@@ -67,3 +69,17 @@ def test_a_file_that_is_no_toml_is_told(tmp_path: Path) -> None:
     path.write_text("[columns\n")
     with pytest.raises(RunDataError, match=r"mapping\.toml is not TOML"):
         read_corrections(path)
+
+
+def test_a_proposal_keeps_the_units_and_the_runs_of_a_table(tmp_path: Path) -> None:
+    rows = [(n, 4 - n / 10, n / 2, n) for n in range(1, 5)]
+    names = ("step", "val_loss", "tokens_B", "total_petaflops")
+    lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "m.jsonl").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "mapping.toml"
+    path.write_text(proposal(gather(tmp_path / "logs", every_metric=True)))
+    assert 'flops = "total_petaflops"' in path.read_text()
+    before = read_logs(tmp_path / "logs").frame
+    assert before.equals(read_logs(tmp_path / "logs", mapping=path).frame)
+    assert before["flops"].to_list() == [1e15, 2e15, 3e15, 4e15]

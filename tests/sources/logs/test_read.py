@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scalewise.core.errors import RunDataError
 from scalewise.sources.logs.detect import MAX_DEPTH, detect
-from scalewise.sources.logs.read import gather, read_logs, reading_of
+from scalewise.sources.logs.gather import gather
+from scalewise.sources.logs.read import read_logs, reading_of
 from scalewise.sources.logs.readers import READERS
 from tests.sources.logs.damage import samples
 from tests.sources.logs.tensorboard_files import event, scalar, write_events
@@ -29,6 +31,18 @@ def test_several_sources_become_one_table(tmp_path: Path) -> None:
     assert sorted(set(table.text("run_id"))) == ["large", "old", "small"]
     assert table.where("run_id == 'small'").column("params").tolist() == [1e6] * 10
     assert table.where("run_id == 'small'").column("tokens").max() == 10_000
+
+
+def test_rows_of_files_that_share_a_name_are_runs_of_their_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.csv").write_text(
+            "params,tokens,loss\n1e6,5e6,3.3\n2e6,5e6,3.1\n"
+        )
+    table = read_logs(tmp_path)
+    assert len(set(table.text("run_id"))) == 4
+    (told,) = (text for text in table.assumptions if "each row is its own run" in text)
+    assert told.endswith("(2 tables)")
 
 
 def test_a_resumed_run_is_one_run_in_which_the_later_log_wins(tmp_path: Path) -> None:
@@ -130,3 +144,87 @@ def test_a_log_without_a_loss_says_which_metrics_it_has(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunDataError, match="There is no file or folder"):
         read_logs(tmp_path / "nothing")
+
+
+def test_a_copied_run_is_told_and_a_second_seed_is_not(tmp_path: Path) -> None:
+    a_run(tmp_path / "a", "abc", "base")
+    a_run(tmp_path / "b", "def", "copy")
+    a_run(tmp_path / "c", "ghi", "seed", loss=3.0000001)
+    (note,) = reading_of(gather(tmp_path)).notes
+    assert "copy (wandb) has the losses of base (wandb): if that is one run twice" in note
+
+
+def test_files_that_look_like_logs_and_cannot_be_read_are_told(tmp_path: Path) -> None:
+    a_run(tmp_path, "abc", "base")
+    for name in ("run-x.wandb", "metrics.csv.gz", "events.out.tfevents.1.gz", "notes.txt.gz"):
+        (tmp_path / name).write_bytes(b"" if name.endswith(".wandb") else b"\x1f\x8b")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    notes = reading_of(gather(tmp_path)).notes
+    assert "passed over, empty: 'run-x.wandb'" in notes
+    packed = "passed over, packed (unpack them): 'events.out.tfevents.1.gz', 'metrics.csv.gz'"
+    assert packed in notes
+    assert any("cut.parquet is a damaged Parquet file" in note for note in notes)
+
+
+def test_a_folder_of_unreadable_logs_says_why(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(RunDataError) as error:
+        gather(tmp_path)
+    assert "unpack them): 'metrics.jsonl.gz'" in error.value.hint
+
+
+def test_a_file_without_permission_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run(tmp_path, "abc", "base")
+    (tmp_path / "train.log").write_text("x")
+    allowed = os.access  # the superuser may read everything
+    monkeypatch.setattr(os, "access", lambda p, m: Path(p).name != "train.log" and allowed(p, m))
+    assert "passed over, not permitted to be read: 'train.log'" in gather(tmp_path).notes
+
+
+def test_records_that_a_crash_cut_short_are_read_up_to_there(tmp_path: Path) -> None:
+    rows = [f'{{"step": {n}, "tokens": {n}e6, "val_loss": {4 - n / 10}}}' for n in range(1, 6)]
+    (tmp_path / "m.jsonl").write_text("\n".join(rows)[:-7])
+    table = read_logs(tmp_path)
+    assert table.column("tokens").tolist() == [1e6, 2e6, 3e6, 4e6]
+    assert "lost: 36 truncated bytes in 1 runs" in table.assumptions
+
+
+def test_a_loss_that_is_once_written_as_a_word_is_still_a_loss(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(
+        '{"step": 1, "val_loss": 3.5}\n{"step": 2, "val_loss": "NaN"}\n'
+        '{"step": 3, "val_loss": 3.0}\n{"step": 4, "val_loss": "diverged"}\n'
+    )
+    table = read_logs(tmp_path)
+    np.testing.assert_array_equal(table.column("loss"), [3.5, np.nan, 3.0])
+    assert "lost: 1 unreadable cells in 1 runs" in table.assumptions
+
+
+def test_a_curve_that_repeats_its_size_on_each_row_is_one_run(tmp_path: Path) -> None:
+    rows = [f"{100 * n},1e8,3,c4,{n}e8,{4 - n / 10}" for n in range(1, 6)]
+    (tmp_path / "r.csv").write_text("\n".join(["step,params,seed,corpus,tokens,val_loss", *rows]))
+    table = read_logs(tmp_path)
+    assert set(table.text("run_id")) == {"r"}
+    assert table.column("params").tolist() == [1e8] * 5
+    assert (set(table.text("corpus")), set(table.column("seed"))) == ({"c4"}, {3.0})
+    sizes = [f"{100 * n},{n}e8,{n}e9,{4 - n / 10}" for n in range(1, 6)]
+    (tmp_path / "r.csv").write_text("\n".join(["step,params,tokens,val_loss", *sizes]))
+    assert read_logs(tmp_path).run_count == 5
+
+
+def test_the_lines_of_a_chart_that_is_no_loss_are_no_runs(tmp_path: Path) -> None:
+    home = tmp_path / "run"
+    write_events(home, [event(n, scalar("val/loss", 3.0 - n / 100)) for n in (1, 2)])
+    write_events(home / "norms_layer1", [event(1, scalar("norms", 1.0))])
+    reading = reading_of(gather(tmp_path))
+    assert [found.log.run_id for found in reading.logs] == ["run"]
+    assert reading.notes == ()
+
+
+def test_what_a_reader_says_of_the_numbers_is_told(tmp_path: Path) -> None:
+    chart = (
+        '"Step","Group: x - val/loss","Group: x - val/loss__MIN"\n"1","3.0","2.9"\n"2","2.9","2"'
+    )
+    (tmp_path / "chart.csv").write_text(chart + "\n")
+    told = read_logs(tmp_path).assumptions
+    assert "Group: x is the mean of a group of runs" in told
+    assert any("points may be missing" in note for note in told)

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from scalewise.sources.logs.log import Fact, Log, Meaning
-from scalewise.sources.logs.mapping import corrections_from
+from scalewise.sources.logs.mapping import Corrections, corrections_from
+from scalewise.sources.logs.metric_names import guess
 from scalewise.sources.logs.points import Points
 from scalewise.sources.logs.rows import TRAIN_SET, rows_of
 from scalewise.sources.logs.understand import Understood, understand
@@ -152,3 +153,76 @@ def test_a_diverged_loss_stays_what_it_was() -> None:
     rows, _ = rows_of(understand(a_log({"val/loss": [3.0, math.nan]})))
     assert math.isnan(rows["loss"].to_list()[1])
     assert rows.schema["loss"] == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("val/loss_bits", "bits_per_token"),
+        ("eval/bits_per_token", "bits_per_token"),
+        ("val/log_ppl", "loss"),
+        ("log/val_ppl", "perplexity"),
+        ("val_loss_per_byte", None),
+        ("eval/bits_per_char", None),
+        ("val/nll_sum", None),
+    ],
+)
+def test_a_loss_in_another_unit_is_not_taken_for_nats_per_token(
+    name: str, column: str | None
+) -> None:
+    known = guess(name)
+    assert (known and known.meaning.column) == column
+
+
+def test_a_metric_that_the_user_confirms_keeps_its_unit() -> None:
+    log = a_log({"val_loss": [3.2, 3.1], "tokens_B": [0.5, 1.0], "total_petaflops": [1.0, 2.0]})
+    told = {"tokens": "tokens_B", "flops": "total_petaflops"}
+    rows, _ = rows_of(understand(log, Corrections(columns=told)))
+    assert rows["tokens"].to_list() == [500_000_000, 1_000_000_000]
+    assert rows["flops"].to_list() == [1e15, 2e15]
+
+
+def test_a_sequence_length_under_the_name_that_fine_tuning_scripts_use_is_known() -> None:
+    config = {"max_seq_length": 512, "global_batch_size": 8}
+    log = a_log({"val/loss": [3.0, 2.9]}, config=config)
+    assert tokens_of(understand(log))[0] == [4096, 8192]
+
+
+@pytest.mark.parametrize("kind", ["wandb", "trackio"])
+def test_an_evaluation_logged_by_a_call_of_its_own_saw_what_was_counted_last(kind: str) -> None:
+    train: list[float | None] = [3.0, None, 2.9, None, 2.8, None]
+    seen: list[float | None] = [100.0, None, 200.0, None, 300.0, None]
+    log = a_log(
+        {"train/loss": train, "tokens": seen, "val/loss": [None, 3, None, 2, None, 1]}, kind
+    )
+    assert tokens_of(understand(log))[0] == [100, 200, 300]
+
+
+def test_a_counter_that_is_logged_less_often_than_the_loss_is_read_between() -> None:
+    loss: list[float | None] = [3.0, 2.9, 2.8, 2.7, 2.6]
+    seen: list[float | None] = [100.0, None, 300.0, None, None]
+    log = a_log({"train/loss": loss, "tokens": seen, "val/loss": [None, 3, None, 2, None]}, "wandb")
+    assert tokens_of(understand(log))[0] == [200, 400]
+
+
+def test_the_steps_of_trackio_may_count_calls() -> None:
+    log = a_log(LOSS, "trackio", config={"batch_tokens": 10})
+    assert tokens_of(understand(log)) == ([20, 40], "assumed")
+
+
+def test_tokens_that_do_not_grow_are_those_of_one_update() -> None:
+    seen: list[float | None] = [500.0, 512.0, 508.0, 512.0]
+    log = a_log({"val/loss": [None, 3.0, None, 2.0], "tokens": seen})
+    assert tokens_of(understand(log)) == ([1012, 2032], "assumed")
+    told = understand(log, Corrections(columns={"tokens": "tokens"}))
+    assert tokens_of(told) == ([512, 512], "told")
+    same = a_log({"val/loss": [None, 3.0, None, 2.0], "tokens": [512.0] * 4})
+    assert tokens_of(understand(same)) == ([1024, 2048], "assumed")
+
+
+def test_a_counter_seen_from_late_in_a_run_is_a_counter() -> None:
+    points = Points()
+    for step in range(1000, 1100, 10):
+        points.add_row(step, {"tokens": step * 512.0, "val/loss": 3.0})
+    log = Log(run_id="r", name="r", kind="tensorboard", source="x", points=points.frame())
+    assert tokens_of(understand(log))[0][0] == 512_000

@@ -92,13 +92,14 @@ def curves_without_runs(table: RunTable) -> Findings:
     """Rows that share a size yet were each taken for a run of their own."""
     assumed = any("each row is its own run" in text for text in table.assumptions)
     name = next((size for size in SIZES if table.has(size)), None)
-    if not assumed or name is None or not (table.has("step") or table.has("tokens")):
+    if not assumed or not (table.has("step") or (name and table.has("tokens"))):
         return
-    size = table.frame[name].n_unique()
+    size = table.frame[name].n_unique() if name else 1
     if len(table) >= 10 * size:
+        sizes = f"{size} size{'s' if size > 1 else ''}" if name else "unknown size"
         yield Finding(
             severity="warning", name="checkpoints taken for runs", rows=(),
-            fact=f"Without run_id, {len(table)} rows of {size} sizes count as {len(table)} "
+            fact=f"Without run_id, {len(table)} rows of {sizes} count as {len(table)} "
             "independent runs.",
             mend="If they are checkpoints of the same runs, add a column run_id: intervals are "
             "too narrow otherwise.",

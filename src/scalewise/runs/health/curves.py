@@ -69,10 +69,14 @@ def diverged_status(table: RunTable) -> Findings:
     status = np.asarray(table.text("status"))
     bad = np.array([any(w in s.casefold() for w in ("diverg", "nan", "fail")) for s in status])
     if bad.any():
+        # A condition on the status would leave out the runs of which none is known as well.
+        is_plain = bool(((status == "ok") | bad).all())
+        mend = ".where(\"status == 'ok'\")" if is_plain else ".without([...])"
         yield Finding(
             severity="error", name="diverged status", rows=rows_of(bad),
-            fact=f"The status says that the run failed: {told(bad, status)}.",
-            mend="Leave them out: .where(\"status == 'ok'\").",
+            fact=f"The status says that the run failed: {told(bad, status)}; "
+            f"{_runs(table, bad)}.",
+            mend=f"Leave them out: {mend}.",
         )  # fmt: skip
 
 
@@ -244,4 +248,6 @@ def _lower(steps: list[float], least: list[float], tokens: float, loss: float) -
 
 def _runs(table: RunTable, mask: Mask) -> str:
     names = np.asarray(table.text("run_id"))
-    return f"runs: {told(mask, names, most=3)}"
+    first = np.zeros(len(names), dtype=bool)
+    first[np.unique(np.where(mask, names, ""), return_index=True)[1]] = True
+    return f"runs: {told(mask & first, names, most=3)}"

@@ -56,7 +56,10 @@ def impossible_values(table: RunTable) -> Findings:
             continue
         missing = table.frame[name].is_null().to_numpy()
         if missing.any():
-            severity: Severity = "warning" if name in ("params_active", "flops") else "error"
+            # Another count of the parameters may serve; a law of this one is told by the fit.
+            counted = name in SIZES and bool(_sized(table)[missing].all())
+            is_minor = counted or name in ("params_active", "flops")
+            severity: Severity = "warning" if is_minor else "error"
             yield Finding(
                 severity=severity, name=f"missing {name}", rows=rows_of(missing),
                 fact=f"{name} is missing in {missing.sum()} of {len(table)} rows: "
@@ -71,6 +74,14 @@ def impossible_values(table: RunTable) -> Findings:
                 mend=f"Leave the rows out with .where('{name} < 1e40'), or log the true value.",
             )  # fmt: skip
         yield from _not_positive(table, name, values)
+
+
+def _sized(table: RunTable) -> Mask:
+    """Rows with any count of parameters."""
+    import polars as pl
+
+    known = [pl.col(name).is_not_null() for name in SIZES if name in table.frame.columns]
+    return np.asarray(table.frame.select(pl.any_horizontal(known)).to_series().to_numpy())
 
 
 def _not_positive(table: RunTable, name: str, values: Values) -> Findings:

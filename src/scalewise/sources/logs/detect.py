@@ -18,6 +18,9 @@ MAX_UNITS = 20_000
 
 # Hidden folders that tools keep logs in; others are passed over.
 HIDDEN_WITH_LOGS = frozenset({".wandb", ".mlruns", ".trackio"})
+_PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z"})
+_LOGS = frozenset({".wandb", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq", ".db"})
+_EVENTS = ".tfevents."
 _WITHOUT_LOGS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
@@ -52,7 +55,11 @@ def detect(root: Path, readers: Sequence[Reader]) -> Found:
         )
     walk = _Walk(readers)
     units = tuple(walk.units(root, 0))
-    return Found(units=units, notes=tuple(walk.notes))
+    passed = (
+        f"passed over, {why}: {listed([p.relative_to(root).as_posix() for p in paths], 4)}"
+        for why, paths in walk.passed.items()
+    )
+    return Found(units=units, notes=(*walk.notes, *passed))
 
 
 class _Walk:
@@ -60,6 +67,7 @@ class _Walk:
         self.readers = readers
         self.seen = self.found = 0
         self.notes: list[str] = []
+        self.passed: dict[str, list[Path]] = {}
 
     def units(self, folder: Path, depth: int) -> Iterator[Unit]:
         whole = _claimed(folder, self.readers)
@@ -70,6 +78,8 @@ class _Walk:
         folders, files = self._entries(folder)
         for file in files:
             unit = _claimed(file, self.readers) if self.found < MAX_UNITS else None
+            if unit is None and (why := _unread(file)):
+                self.passed.setdefault(why, []).append(file)
             if unit is not None:
                 self.found += 1
                 yield unit
@@ -115,6 +125,21 @@ def _claimed(path: Path, readers: Sequence[Reader]) -> Unit | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def _unread(path: Path) -> str:
+    """Why a file that looks like a log is none that can be read; nothing if it is no log."""
+    is_log = path.suffix.casefold() in _LOGS or _EVENTS in path.name
+    if path.suffix.casefold() in _PACKED:
+        inner = Path(path.stem)
+        is_log = inner.suffix.casefold() in (*_LOGS, ".log") or _EVENTS in inner.name
+        return "packed (unpack them)" if is_log else ""
+    try:
+        if not os.access(path, os.R_OK):
+            return "not permitted to be read"
+        return "empty" if is_log and path.stat().st_size == 0 else ""
+    except OSError:
+        return ""
 
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:

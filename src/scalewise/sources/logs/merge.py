@@ -105,8 +105,10 @@ def _home(log: Log, known: set[str]) -> Log:
         # Its one point stands at step 0 whatever the run's last step was.
         return replace(log_at_home, points=log.points.clear())
     tags = [name for name in log.points.columns if name not in ("step", WALL_TIME)]
+    if not tags:  # the lines of a chart that no column is made of, which were not read
+        return replace(log_at_home, points=log.points.clear())
     lines = {tag: folder.name.removeprefix(f"{tag.replace('/', '_')}_") for tag in tags}
-    if not tags or any(line == folder.name for line in lines.values()):
+    if any(line == folder.name for line in lines.values()):
         return log
     renamed = {tag: f"{tag}/{line}" for tag, line in lines.items()}
     return replace(log_at_home, points=log.points.rename(renamed))

@@ -20,12 +20,15 @@ _LOSS = {"loss", "nll", "xent", "crossentropy", "crossentropyloss", "languagecro
 _ACCURACY = {"acc", "accuracy"}
 _PERPLEXITY = {"ppl", "perplexity"}
 _BITS = {"bpb": "bits_per_byte", "bpt": "bits_per_token"}
+_LOG_PERPLEXITY = re.compile(r"\blog[_ -](?:ppl|perplexity)|_log[_ -](?:ppl|perplexity)")
+# Other units that a loss may be counted per; their size in tokens is not known.
+_PER = {"byte", "bytes", "char", "character", "word", "sample", "sequence", "doc", "document"}
 # Words that say what is measured and how, not on which text.
 _DESCRIBING = _HELD_OUT | _TRAIN | _LOSS | _ACCURACY | _PERPLEXITY | set(_BITS) | {
     "ce", "lm", "avg", "mean", "global", "metrics", "metric", "epoch", "cross", "entropy", "out",
     "downstream", "bits", "per", "byte", "token", "none", "word", "final", "smoothed", "smooth",
     "debiased", "ema", "model", "best", "mode", "norm", "normalized", "length", "raw", "last", "v2",
-    "step", "losses", "language", "score", "uncond",
+    "step", "losses", "language", "score", "uncond", "nats", "log",
 }  # fmt: skip
 # Losses of something else, or statistics of a loss.
 _BESIDE = {
@@ -33,6 +36,7 @@ _BESIDE = {
     "std", "stderr", "se", "min", "max", "var", "variance", "grad", "norm", "scale", "time",
     "count", "mtp", "reward", "policy", "value", "mlm", "commitment", "weight", "decay", "soft",
     "vs", "best", "delta", "icl", "scaler", "skipped", "nan", "spike", "ppo", "distill", "log2",
+    "sum", "diff", "gap", "rel", "ratio", "mse", "contrastive",
 }  # fmt: skip
 _SECONDARY = {"norm", "best", "max", "min", "std", "stderr", "se"}
 _TOKENS = {
@@ -100,12 +104,12 @@ def _counter(name: str, words: tuple[str, ...]) -> Guess | None:
     if stem in _TOKENS and unit in _TOKEN_UNITS:
         return Guess(Meaning(column="tokens", scale=_TOKEN_UNITS[unit]), 1)
     if canonical_name(last) in ("params", "params_nonembed", "params_active", "batch_tokens"):
-        return Guess(Meaning(column=str(canonical_name(last))), 1)
+        return Guess(Meaning(column=str(canonical_name(last))), 2 if whole == last else 1)
     return None
 
 
 def _measure(name: str, words: tuple[str, ...]) -> Guess | None:
-    column = _measured(words)
+    column = _measured(name.casefold(), words)
     if column is None:
         return None
     present = set(words)
@@ -130,15 +134,21 @@ def _is_bare(words: tuple[str, ...]) -> bool:
     return set(words) <= _DESCRIBING
 
 
-def _measured(words: tuple[str, ...]) -> str | None:
+def _measured(name: str, words: tuple[str, ...]) -> str | None:
     present = set(words)
     for word, column in _BITS.items():
         if word in present:
             return column
     if {"bits", "per", "byte"} <= present:
         return "bits_per_byte"
+    if "per" in present and present & _PER:
+        return None
     if present & _PERPLEXITY:
-        return None if {"byte", "word"} & present else "perplexity"
+        if {"byte", "word", "log2"} & present:
+            return None
+        return "loss" if _LOG_PERPLEXITY.search(name) else "perplexity"
+    if "bits" in present and (present & _LOSS or {"per", "token"} <= present or "cross" in present):
+        return "bits_per_token"
     if present & _LOSS or {"cross", "entropy"} <= present or words[-1] == "ce":
         return "loss"
     return "accuracy" if present & _ACCURACY else None

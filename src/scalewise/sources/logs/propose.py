@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from scalewise.runs.columns import COLUMNS
-from scalewise.sources.logs.read import Gathering
+from scalewise.sources.logs.gather import Gathering
 from scalewise.sources.logs.understand import Understanding, Understood
 
 _CONSTANTS = ("params", "params_nonembed", "batch_tokens", "context_length", "bytes_per_token",

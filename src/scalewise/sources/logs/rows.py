@@ -212,7 +212,8 @@ def _with_facts(found: Understood, rows: pl.DataFrame) -> pl.DataFrame:
         rates = found.cells("lr")
         if rates is not None and len(rates[0]) and np.isfinite(rates[1]).any():
             constants["lr_peak"] = float(np.nanmax(rates[1]))
-            found.chose("lr_peak", found.columns["lr"], "its highest value", "derived")
+            metric = found.columns["lr"]
+            found.chose("lr_peak", metric, f"the highest {metric}", "derived")
     for column, value in constants.items():
         text = column in COLUMNS and COLUMNS[column].kind == "text"
         rows = rows.with_columns(pl.lit(value, pl.String if text else pl.Float64).alias(column))

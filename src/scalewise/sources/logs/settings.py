@@ -26,7 +26,7 @@ _NAMES: Mapping[str, str] = {
     "num_warmup_steps": "warmup_steps", "lr_decay_style": "schedule", "scheduler": "schedule",
     "lr_scheduler_type": "schedule", "dataset": "corpus", "dataset_name": "corpus",
     "max_position_embeddings": "context_length", "encoder_seq_length": "context_length",
-    "max_sequence_length": "context_length",
+    "max_sequence_length": "context_length", "max_seq_length": "context_length",
     "model_num_parameters": "params", "tokenizer_name_or_path": "tokenizer",
     "tokenizer_type": "tokenizer", "padded_vocab_size": "vocab_size",
 }  # fmt: skip

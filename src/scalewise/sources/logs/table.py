@@ -21,7 +21,8 @@ from scalewise.sources.logs.log import Log, Wanted
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"})
+_PARQUET = (".parquet", ".pq")
+SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", *_PARQUET})
 # Files that many runs have; their folder is the run's.
 _NAMELESS = frozenset({"metrics", "log", "logs", "history", "progress", "train", "results"})
 
@@ -33,11 +34,16 @@ class TableReader:
     title = "table"
 
     def units(self, path: Path) -> list[Path]:
-        """The file, if its first line or schema names something that runs are measured by."""
-        if path.suffix.casefold() not in SUFFIXES or not path.is_file():
+        """The file, if its first line or schema names something that runs are measured by.
+
+        A damaged Parquet file is claimed as well, so that reading it says what is wrong.
+        """
+        suffix = path.suffix.casefold()
+        if suffix not in SUFFIXES or not path.is_file():
             return []
         names = column_names(path)
-        return [path] if any(_is_measure(name) for name in names) else []
+        is_damaged = suffix in _PARQUET and not names and bool(head_of(path, 1))
+        return [path] if is_damaged or any(_is_measure(name) for name in names) else []
 
     def read(self, unit: Path, *, wanted: Wanted | None = None) -> list[Log]:
         """The numbers of a table as one run.
@@ -46,9 +52,8 @@ class TableReader:
         """
         size_of(unit, MAX_TEXT_BYTES)
         loaded = load(unit)
-        frame = loaded.frame.select(
-            guessed(cells) if loaded.is_text else simplify(cells) for cells in loaded.frame
-        )
+        lost = {"truncated bytes": loaded.truncated} if loaded.truncated else {}
+        frame = loaded.frame.select(_numbers(simplify(cells), lost) for cells in loaded.frame)
         axis = next((n for n in frame.columns if canonical_name(n) == "step"), None)
         axis = axis or next((n for n in frame.columns if n in ("_step", "Step")), None)
         if axis is None or not frame[axis].dtype.is_numeric():
@@ -57,6 +62,8 @@ class TableReader:
                 hint="Name its columns in a mapping file; --propose FILE writes one to fill in.",
             )
         points, overwritten = _by_step(frame, axis, wanted)
+        if overwritten:
+            lost["overwritten points"] = overwritten
         return [
             Log(
                 run_id=unit.as_posix(),
@@ -64,10 +71,35 @@ class TableReader:
                 kind=self.key,
                 source=str(unit),
                 points=points,
+                config=_constants(frame),
                 notes=loaded.notes,
-                lost={"overwritten points": overwritten} if overwritten else {},
+                lost=lost,
             )
         ]
+
+
+def _numbers(cells: pl.Series, lost: dict[str, int]) -> pl.Series:
+    """A column with numbers in it as numbers; cells of a metric that are none are lost."""
+    import polars as pl
+
+    plain = guessed(cells) if cells.dtype == pl.String else cells
+    if plain.dtype != pl.String or not _is_measure(cells.name):
+        return plain
+    values = plain.str.strip_chars().cast(pl.Float64, strict=False)
+    if not values.count():
+        return plain
+    if odd := values.null_count() - guessed(plain).null_count():
+        lost["unreadable cells"] = lost.get("unreadable cells", 0) + odd
+    return values
+
+
+def _constants(frame: pl.DataFrame) -> dict[str, object]:
+    """What every row repeats, as settings of the run."""
+    return {
+        name: frame[name].drop_nulls()[0]
+        for name in frame.columns
+        if frame.height > 1 and frame[name].null_count() == 0 and frame[name].n_unique() == 1
+    }
 
 
 def _by_step(frame: pl.DataFrame, axis: str, wanted: Wanted | None) -> tuple[pl.DataFrame, int]:
@@ -99,7 +131,7 @@ def column_names(path: Path) -> list[str]:
     """Column names, from the first line or the schema only."""
     import polars as pl
 
-    if path.suffix.casefold() in (".parquet", ".pq"):
+    if path.suffix.casefold() in _PARQUET:
         try:
             return list(pl.read_parquet_schema(path))
         except (pl.exceptions.PolarsError, OSError, ValueError):

@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 Confidence = Literal["told", "logged", "named", "derived", "assumed", "unknown"]
 
 HELD_OUT = ("loss", "perplexity", "bits_per_token", "bits_per_byte")
+_COUNT_CALLS = ("wandb", "trackio")  # formats whose own step counts calls of log()
+_BY_NAME = ("named", "assumed")  # how sure a choice is that rests on a metric's name
 _SAME = 0.01  # batches that differ by less are one batch
 
 
@@ -89,6 +91,7 @@ def understand(log: Log, corrections: Corrections | None = None) -> Understood:
     corrections = corrections or Corrections()
     found = Understood(log=log)
     _choose_metrics(found, corrections)
+    _recount(found)
     _gather_facts(found, corrections.of_run(log.run_id, log.name))
     _tell_tokens(found)
     return found
@@ -140,7 +143,7 @@ def _take(found: Understood, eval_set: str, column: str, best: _Rival) -> None:
         found.columns[column] = metric
     if meaning.scale != 1.0:
         found.scales[metric] = meaning.scale
-    how = f"times {meaning.scale:g}" if meaning.scale != 1.0 else ""
+    how = f"{metric} times {meaning.scale:g}" if meaning.scale != 1.0 else ""
     if column == "train_loss":
         found.smoothing = meaning.note
     how = "; ".join(text for text in (how, meaning.note) if text)
@@ -149,21 +152,40 @@ def _take(found: Understood, eval_set: str, column: str, best: _Rival) -> None:
         found.chose(f"{column}{on}", metric, how, best.confidence)
 
 
+def _recount(found: Understood) -> None:
+    """Take ``tokens`` for those of one update where it is only named so and does not grow."""
+    logged = found.cells("tokens")
+    named = [c for c in found.choices if c.column == "tokens" and c.confidence in _BY_NAME]
+    if logged is None or not named or "batch_tokens" in found.columns:
+        return
+    steps, values = logged
+    good = np.isfinite(values) & (values > 0)
+    steps, values = steps[good], values[good]
+    # What is counted from the start grows as the steps do.
+    if len(steps) < 3 or steps[-1] < 3 * max(steps[0], 1) or values.max() > 1.5 * values.min():
+        return
+    metric = found.columns["batch_tokens"] = found.columns.pop("tokens")
+    found.choices.remove(named[0])
+    found.chose("batch_tokens", metric, f"{metric} does not grow with the steps", "assumed")
+
+
 def _meaning(
     metric: str, log: Log, told: Mapping[str, str]
 ) -> tuple[Meaning | None, int, Confidence]:
+    guessed = guess(metric)
     if metric in told:
-        known = guess(metric)
-        eval_set = known.meaning.eval_set if known else ""
+        known = log.meanings.get(metric) or (guessed.meaning if guessed else None)
         column = told[metric]
+        if known is not None and known.column == column:
+            return known, 9, "told"  # with its unit, which the user has not taken back
+        eval_set = known.eval_set if known else ""
         in_set = eval_set if column in (*HELD_OUT, "accuracy", "error") else ""
         return Meaning(column=column, eval_set=in_set), 9, "told"
     if metric in log.meanings:
         return log.meanings[metric], 5, "logged"
-    known = guess(metric)
-    if known is None:
+    if guessed is None:
         return None, 0, "unknown"
-    return known.meaning, known.plainness, "named" if known.plainness > 1 else "assumed"
+    return guessed.meaning, guessed.plainness, "named" if guessed.plainness > 1 else "assumed"
 
 
 def _gather_facts(found: Understood, told: Mapping[str, float | str]) -> None:
@@ -178,7 +200,14 @@ def _gather_facts(found: Understood, told: Mapping[str, float | str]) -> None:
             values = cells[1]
             if column != "batch_tokens" or np.ptp(values) <= _SAME * abs(values[-1]):
                 metric = found.columns[column]
-                given = Fact(value=float(values[-1]), how=f"metric {metric}")
+                guessed = any(
+                    (c.column, c.confidence) == (column, "assumed") for c in found.choices
+                )
+                given = Fact(
+                    value=float(values[-1]),
+                    how=f"metric {metric}",
+                    confidence="assumed" if guessed else "logged",
+                )
                 facts |= {column: fact} if (fact := _sound(column, given)) else {}
     for column, value in told.items():
         facts[column] = Fact(value=value, how="the mapping")
@@ -210,14 +239,16 @@ def _tell_tokens(found: Understood) -> None:
         how = f"{found.columns['samples']} * context_length ({context.how})"
         found.chose("tokens", found.columns["samples"], how, "derived")
     elif "batch_tokens" in found.columns and batch is None:
-        how = f"sum of {found.columns['batch_tokens']} over steps"
-        found.chose("tokens", found.columns["batch_tokens"], how, "derived")
+        metric = found.columns["batch_tokens"]
+        guessed = any((c.from_, c.confidence) == (metric, "assumed") for c in found.choices)
+        sure: Confidence = "assumed" if guessed else "derived"
+        found.chose("tokens", metric, f"sum of {metric} over steps", sure)
     elif batch is not None and _has_steps(found):
         axis = found.columns.get("step", "step")
-        how, sure = f"{axis} * batch_tokens ({batch.how})", batch.confidence != "assumed"
+        how, is_sure = f"{axis} * batch_tokens ({batch.how})", batch.confidence != "assumed"
         if counts_calls(found):
-            how, sure = f"{how}, if every step of the log is one update", False
-        found.chose("tokens", axis, how, "derived" if sure else "assumed")
+            how, is_sure = f"{how}, if every step of the log is one update", False
+        found.chose("tokens", axis, how, "derived" if is_sure else "assumed")
     else:
         missing = "context_length" if "samples" in found.columns else "batch_tokens"
         found.chose("tokens", "", f"neither tokens nor {missing} is known", "unknown")
@@ -229,19 +260,19 @@ def _has_steps(found: Understood) -> bool:
 
 
 def counts_calls(found: Understood) -> bool:
-    """Whether the steps of the log may count calls rather than updates, as W&B's do."""
-    return found.log.kind == "wandb" and "step" not in found.columns
+    """Whether the steps of the log may count calls rather than updates, as W&B's and trackio's."""
+    return found.log.kind in _COUNT_CALLS and "step" not in found.columns
 
 
 def tokens_at(found: Understood, at: Floats) -> Floats | None:
     """Tokens seen at steps of the log; None where nothing tells them."""
     logged = found.cells("tokens")
     if logged is not None and len(logged[0]):
-        return along(at, *logged)
+        return _counted(found, "tokens", at, *logged)
     context, batch = (_number(found, name) for name in ("context_length", "batch_tokens"))
     samples = found.cells("samples")
     if samples is not None and len(samples[0]) and context:
-        return along(at, samples[0], samples[1] * context)
+        return _counted(found, "samples", at, samples[0], samples[1] * context)
     batches = found.cells("batch_tokens")
     if batches is not None and len(batches[0]) and not batch:
         steps, sizes = batches
@@ -253,7 +284,26 @@ def tokens_at(found: Understood, at: Floats) -> Floats | None:
 def updates_at(found: Understood, at: Floats) -> Floats:
     """Optimizer updates at steps of the log, whose own count may be of calls."""
     logged = found.cells("step")
-    return along(at, *logged) if logged is not None and len(logged[0]) else at
+    return _counted(found, "step", at, *logged) if logged is not None and len(logged[0]) else at
+
+
+def _counted(found: Understood, column: str, at: Floats, steps: Floats, values: Floats) -> Floats:
+    """A counter at steps of the log.
+
+    Where steps count calls of ``log``, an evaluation has a step of its own, at which nothing was
+    trained: the counter stands as it was last logged.
+    """
+    points = found.log.points
+    train = found.columns.get("train_loss")
+    if found.log.kind not in _COUNT_CALLS or points.height < 2 or train is None:
+        return along(at, steps, values)
+    whole = points["step"].drop_nulls()
+    is_calls = len(whole) and whole[-1] - whole[0] + 1 == points.height
+    told = points[found.columns[column]].is_not_null()
+    if not is_calls or (points[train].is_not_null() & ~told).any():
+        return along(at, steps, values)
+    last = np.searchsorted(steps, at, side="right") - 1
+    return np.where(last < 0, 0.0, values[np.maximum(last, 0)])
 
 
 def along(at: Floats, steps: Floats, values: Floats) -> Floats:

@@ -10,6 +10,7 @@ import pytest
 
 import scalewise
 from scalewise.cli.app import VERBS
+from scalewise.runs.example import HELD_OUT_SIZES, settled_runs
 from tests.pages import FENCE, MARKED, ROOT, TABLES, agrees, picture, run_page, with_tables
 
 DOCS = ROOT / "docs"
@@ -73,7 +74,8 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_its_help_in_the_docs(verb: str) -> None:
-    assert f"\n$ scalewise {verb} --help\n" in (DOCS / "cli.md").read_text(encoding="utf-8")
+    shown = f"\n$ scalewise {verb} --help\nUsage: scalewise {verb} "
+    assert shown in (DOCS / "cli.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name_of)
@@ -93,6 +95,33 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_every_how_to_is_found_from_the_readme_and_from_the_first_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = (DOCS / "index.md").read_text(encoding="utf-8")
+    for page in (DOCS / "howto").glob("*.md"):
+        assert f"](docs/howto/{page.name})" in readme
+        assert f"](howto/{page.name})" in first
+        assert f"\nhowto/{page.stem}\n" in first  # the menu
+
+
+def test_the_readme_tells_how_well_the_example_is_forecast() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "to 3 % or better" in readme
+    assert "those of 1000 updates would be forecast 5 % too low" in readme
+    shown = scalewise.forecast_held_out(settled_runs(), sizes=HELD_OUT_SIZES).auto.points
+    assert max(abs(point.relative_error) for point in shown) <= 0.03
+    every = scalewise.forecast_held_out(scalewise.example_runs(), sizes=HELD_OUT_SIZES).auto.points
+    fewest = min(point.tokens for point in every)
+    short = [point.relative_error for point in every if point.tokens == fewest]
+    assert short == pytest.approx([-0.05] * HELD_OUT_SIZES, abs=0.005)
+
+
+def test_what_is_told_of_continuous_integration_is_what_it_runs() -> None:
+    run = re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"`.ci/run` is {' and '.join(f'`{target}`' for target in run)}." in told
 
 
 def test_the_tree_in_the_readme_is_the_real_one() -> None:

@@ -18,6 +18,7 @@ from tests.cli.program import run
         ("with where=\"corpus == 'c4'\".", "with --where \"corpus == 'c4'\"."),
         ("mapping={'perplexity': ...}, which", "--map perplexity=COLUMN, which"),
         ('mapping={"params": "...", "loss": "..."}.', "--map params=COLUMN,loss=COLUMN."),
+        ("use .finals(); others", "use --rows finals; others"),
         ("mapping={nothing} and where nothing", "mapping={nothing} and where nothing"),
     ],
 )

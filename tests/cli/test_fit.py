@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scalewise.fit.storage import read_fit
+from scalewise.laws.catalogue import published_named
 from tests.cli.program import answer, fit_file, run, runs_file, simulated_csv
 from tests.shared_data import shared_table
 
@@ -178,3 +180,40 @@ def test_a_fixed_constant_is_a_number_or_a_published_name(tmp_path: Path) -> Non
     result = run("fit", runs_file(tmp_path), "--law", "chinchilla", "--fix", "alpha=nosuch2024")
     assert result.exit_code == 2
     assert "neither a number nor the name of a published set" in result.stderr
+
+
+def curves_file(folder: Path, *, tokens: tuple[float, ...] = (2e10,)) -> Path:
+    """Curves of six sizes, all of the same lengths."""
+    law, published = published_named("besiroglu2024")
+    lines = ["run_id,params,tokens,loss,is_final"]
+    for i, size in enumerate(np.geomspace(1e7, 1e9, 6)):
+        for length in tokens:
+            for seen in np.geomspace(length / 20, length, 8):
+                loss = float(law.value(published.theta, N=size, D=seen))
+                lines.append(f"r{i}-{length:g},{size:.0f},{seen:.0f},{loss:.5f},{seen == length}")
+    path = folder / "curves.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "moot", "told"),
+    [
+        ((), ("one value of tokens", "unfinished checkpoints"), ()),
+        (("--law", "power"), ("unfinished checkpoints",), ("one value of tokens",)),
+        (("--law", "chinchilla", "--rows", "all"), ("one value of tokens",),
+         ("unfinished checkpoints", "use --rows finals")),
+    ],
+)  # fmt: skip
+def test_warnings_are_of_the_rows_that_are_fitted(
+    tmp_path: Path, words: tuple[str, ...], moot: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    stderr = run("fit", curves_file(tmp_path), *words, "--bootstrap", 20).stderr
+    assert not [name for name in moot if name in stderr]
+    assert not [name for name in told if name not in stderr]
+
+
+def test_a_backtest_of_curves_does_not_warn_of_what_finals_lack(tmp_path: Path) -> None:
+    result = run("backtest", curves_file(tmp_path), "--laws", "chinchilla")
+    assert result.exit_code == 0, result.stderr
+    assert "Warning" not in result.stderr

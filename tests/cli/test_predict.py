@@ -135,3 +135,27 @@ def test_a_rate_that_would_be_negative_is_refused() -> None:
     result = run("predict", "kaplan2020-lr", "--params-nonembed", "20B")
     assert result.exit_code == 2
     assert "gives lr_peak = -6.98e-05 at up to params_nonembed=2e+10" in result.stderr
+
+
+@pytest.mark.parametrize("idle", [("--steps", "5"), ("--loss", "3"), ("--tokens-unique", "1B"),
+                                  ("--flops", "1e23")])  # fmt: skip
+def test_an_input_that_no_law_takes_is_refused(idle: tuple[str, str]) -> None:
+    result = run("predict", "besiroglu2024", *TARGET, *idle)
+    assert result.exit_code == 2
+    assert f"{idle[0]} would change nothing: the fit takes params, tokens" in result.stderr
+
+
+def test_both_counts_of_params_may_be_given(tmp_path: Path) -> None:
+    result = run("predict", fit_file(tmp_path), *TARGET, "--params-nonembed", "6B")
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(("flops", "times"), [("1e24", "11.9"), ("1e20", "0.00119")])
+def test_compute_that_contradicts_size_and_tokens_is_refused(
+    tmp_path: Path, flops: str, times: str
+) -> None:
+    fit = fit_file(tmp_path, law="power-flops")
+    result = run("predict", fit, *TARGET, "--flops", flops)
+    assert result.exit_code == 2
+    assert f"--flops is {times} times 6 * params * tokens" in result.stderr
+    assert run("predict", fit, *TARGET, "--flops", "1e23").exit_code == 0

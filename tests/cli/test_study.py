@@ -101,6 +101,9 @@ def test_processes_answer_the_same_and_a_cache_keeps_it(two: Path, tmp_path: Pat
         (("--share", "1..0.5"), "--share='1..0.5' is not within training"),
         (("--study", "--tasks", "all"), "A study forecasts losses; a task was named"),
         (("--study", "--address", "auto"), "the executor is 'local'"),
+        (("--study", "--level", "0.9"), "--level says nothing in a study"),
+        (("--models", "3", "--seed", "1"), "--seed says nothing in a study"),
+        (("--share", "0.5", "--force"), "--force says nothing in a study"),
         (("--study", "--workers", "3"), "--workers 3 does not go with this process alone"),
     ],
 )

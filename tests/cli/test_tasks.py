@@ -134,6 +134,7 @@ def test_without_rows_of_its_own_a_task_uses_those_of_the_fit(tmp_path: Path) ->
         (("--task", "acc_quiz", "--task-law", "chinchilla"), 2, "a law of error by loss"),
         (("--task", "acc_quiz", "--task", "acc_quiz"), 2, "names 'acc_quiz' twice"),
         (("--task", "mean="), 2, "names no column"),
+        (("--task-law", "error-sigmoid"), 2, "--task-law without --task says nothing"),
         (("--task-where", "params < 1B"), 2, "--task-where without --task says nothing"),
         (("--task", "acc_quiz", "--task-held-out", "params < 1B"), 3, "were in the fit"),
     ],

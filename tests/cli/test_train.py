@@ -39,9 +39,17 @@ def ladder(tmp_path: Path) -> Path:
 class Trainer:
     """Stands in for train_all: notes what it was asked, and ends as it is told to."""
 
-    def __init__(self, *unfinished: Progress, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *unfinished: Progress,
+        warnings: tuple[str, ...] = (),
+        superseded: tuple[str, ...] = (),
+        tokens_unique: float = 1e12,
+    ) -> None:
         self.unfinished = unfinished
         self.warnings = warnings
+        self.superseded = superseded
+        self.tokens_unique = tokens_unique
         self.asked: dict[str, Any] = {}
 
     def __call__(self, specs: Sequence[RunSpec], folder: Path, **asked: Any) -> SimpleNamespace:
@@ -53,11 +61,15 @@ class Trainer:
         path = folder / "runs.jsonl"
         header, *lines = simulated_csv(sizes=(1e6,)).splitlines()
         names = header.split(",")
-        rows = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+        rows = [
+            dict(zip(names, line.split(","), strict=True)) | {"tokens_unique": self.tokens_unique}
+            for line in lines
+        ]
         path.write_text("\n".join(str(row).replace("'", '"') for row in rows))
         return SimpleNamespace(
-            path=path, rows=tuple(rows), unfinished=self.unfinished, warnings=self.warnings
-        )
+            path=path, rows=tuple(rows), unfinished=self.unfinished, warnings=self.warnings,
+            superseded=self.superseded,
+        )  # fmt: skip
 
 
 def trained_by(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Trainer:
@@ -128,6 +140,15 @@ def test_nodes_that_were_left_out_are_told_and_in_the_json(
     words = ("train", ladder, "--out", tmp_path / "runs")
     assert f"Warning: {left_out}" in run(*words).stderr
     assert answer(*words)["warnings"] == [left_out]
+
+
+def test_runs_of_another_plan_and_data_seen_twice_are_told(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_by(Trainer(superseded=("tiny",), tokens_unique=1e6), monkeypatch)
+    other_plan, repeated = answer("train", ladder, "--out", tmp_path / "runs")["warnings"]
+    assert other_plan.startswith("'tiny' was also trained by another plan into this folder")
+    assert repeated.startswith("Runs saw their corpus up to ")
 
 
 def test_nodes_that_rate_trials_left_out_are_told_once(
@@ -228,7 +249,9 @@ def test_what_another_process_holds_is_no_failure_of_a_shared_queue(
 ) -> None:
     event = Progress(run_id="other", status="busy", updates=0, total_updates=16)
     trained_by(Trainer(event), monkeypatch)
-    assert run("train", ladder, "--out", tmp_path / "queue").exit_code == 4
+    alone = run("train", ladder, "--out", tmp_path / "queue")
+    assert alone.exit_code == 4
+    assert "Another process trains them: wait for it, or give both --shared" in alone.stderr
     assert run("train", ladder, "--out", tmp_path / "queue", "--shared").exit_code == 0
 
 

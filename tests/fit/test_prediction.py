@@ -228,3 +228,53 @@ def test_an_interval_on_few_resamples_says_so(bootstrap: int, doubt: str | None)
 def test_counts_beyond_all_measure_are_predicted_without_a_word() -> None:
     result = fit("chinchilla", simulated(), bootstrap=0)
     assert np.isfinite(result.predict(params=1e300, tokens=1e300).loss)
+
+
+def simulated_at(ratios: tuple[float, ...], *, sizes: int = 6) -> dict[str, Any]:
+    params = np.repeat(np.geomspace(3e7, 1e9, sizes), len(ratios))
+    tokens = params * np.tile(ratios, sizes)
+    return {
+        "params": params,
+        "tokens": tokens,
+        "loss": 1.8 + 482 / params**0.35 + 2085 / tokens**0.37,
+    }
+
+
+def test_a_law_of_compute_alone_doubts_another_split_than_its_runs_had() -> None:
+    result = fit("power-flops", simulated_at((20.0,)), bootstrap=30)
+    near = result.predict(params=7e9, tokens=1.4e11)
+    far = result.predict(params=7e9, tokens=3.5e12)
+    assert not [w for w in near.warnings if "does not know" in w]
+    assert (
+        "power-flops does not know tokens_per_param: its runs had 20, and asked at 500"
+        in " ".join(far.warnings)
+    )
+    assert far.extrapolation["tokens_per_param"] == pytest.approx(25.0)
+    by_flops = result.predict(params=7e9, flops=6 * 7e9 * 3.5e12)
+    assert far.warnings == by_flops.warnings
+
+
+def test_a_law_of_size_alone_doubts_other_tokens_than_its_runs_saw() -> None:
+    runs = {**simulated_at((20.0,)), "tokens": np.full(6, 3e10)}
+    result = fit("power", runs, bootstrap=30)
+    told = result.predict(params=7e9, tokens=2e12).warnings
+    assert "power does not know tokens: its runs had 30B, and asked at 2T" in " ".join(told)
+    assert not [w for w in result.predict(params=7e9, tokens=3e10).warnings if "not know" in w]
+
+
+def test_a_rival_that_leaves_out_the_split_is_doubted_too(result: FitResult) -> None:
+    alone = fit("power-flops", simulated_at((20.0,)), bootstrap=30)
+    both = result.combined_with((Rival(weight=0.3, result=alone),), weight=0.7, spread=1.0)
+    assert "power-flops does not know" in " ".join(both.predict(params=1e9, tokens=1e12).warnings)
+
+
+def test_what_no_run_had_beside_it_is_no_range() -> None:
+    runs = {**simulated_at((20.0,)), "flops": 6 * 20 * np.geomspace(3e7, 1e9, 6) ** 2}
+    runs["params"] = np.array([*runs["params"][:-1], np.nan])
+    assert set(fit("power-flops", runs, bootstrap=0).ranges) == {"flops"}
+
+
+def test_a_loss_above_a_uniform_guess_is_doubted(result: FitResult) -> None:
+    absurd = result.predict(params=1.0, tokens=1.0)
+    assert "more than a uniform guess" in absurd.warnings[-1]
+    assert not [w for w in result.predict(params=7e9, tokens=2e12).warnings if "guess" in w]

@@ -286,3 +286,15 @@ def test_runs_of_one_size_share_a_deviation_that_a_new_one_shares_too() -> None:
     _, central = held.log_losses(1e9, 1e10, count=2, seed=0)
     # Three observations with noise of their own tell 3/4 of what they share.
     assert central == pytest.approx(np.log(law[1]) + 0.75 * 0.03)
+
+
+def test_a_borrowed_forecast_doubts_a_loss_above_a_uniform_guess_and_says_what_it_left_out() -> (
+    None
+):
+    tokens = np.geomspace(1e8, 6e9, 30)
+    runs = {"run_id": ["r"] * 30, "params": [1e9] * 30, "tokens": tokens,
+            "loss": 2.1 + 2085 / tokens**0.37}  # fmt: skip
+    absurd = predict_from_one(runs, params=1.0, tokens=10.0)
+    assert "more than a uniform guess" in absurd.warnings[-1]
+    sane = predict_from_one(runs, params=1e9, tokens=2e10)
+    assert sane.warnings == ("13 checkpoints before the cut of policy 'default'; left out.",)

@@ -36,7 +36,6 @@ def test_a_clean_table_is_kept_whole_and_sorted_by_step() -> None:
     [
         ({"is_annealed": [False] * 5 + [True]}, 5, "1 rows at a decayed learning rate"),
         ({"lr": [1, 1, 1, 1, 0.5, 0.1], "lr_peak": [1] * 6}, 4, "2 rows at a decayed learning"),
-        ({"status": ["ok"] * 4 + ["diverged"] * 2}, 4, "2 rows of failed runs"),
         ({"loss": [7.0, 6.0, None, 5.0, 4.5, 4.2]}, 5, "1 rows without size, step, batch or loss"),
         ({"warmup_steps": [30] * 6}, 3, "3 rows before 2 times their warm-up"),
         ({"eval_set": ["val"] * 5 + ["test"]}, 5, "1 rows measured on another text"),
@@ -50,6 +49,21 @@ def test_rows_of_another_law_are_left_out_and_counted(
     assert len(found.curves[0].step) == kept
     assert found.left_out[0].startswith(words)
     assert len(found.left_out) == 1
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_run_that_went_wrong_is_left_out_whole(status: str) -> None:
+    both = {name: values * 2 for name, values in rows().items()}
+    both |= {"run_id": ["a"] * 6 + ["b"] * 6, "status": ["ok"] * 11 + [status]}
+    found = read_curves(both)
+    assert [curve.run_id for curve in found.curves] == ["a"]
+    assert found.left_out == ("6 rows of runs that diverged or failed",)
+
+
+@pytest.mark.parametrize("status", ["running", "running or crashed", "crashed", ""])
+def test_a_run_that_has_not_ended_counts_as_far_as_it_went(status: str) -> None:
+    found = read_curves(rows(status=[status] * 6))
+    assert len(found.curves[0].step) == 6
 
 
 def test_the_last_of_repeated_steps_counts() -> None:

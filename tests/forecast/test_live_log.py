@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -40,6 +41,54 @@ def test_a_run_off_the_law_leaves_for_good(off: float, side: str) -> None:
     assert found.side == side
     assert found.left_at is not None
     assert 6000 <= found.left_at < 7000
+
+
+@pytest.mark.parametrize("status", ["running or crashed", "failed"])
+def test_a_log_is_judged_whatever_it_says_of_its_end(status: str) -> None:
+    assert judged(columns={"status": status}).step.tolist() == judged().step.tolist()
+
+
+def test_steps_follow_from_tokens_and_the_planned_batches() -> None:
+    frame = pl.read_csv(io.StringIO(log_text(stages=GROWING, upto=50_000)))
+    early = pl.col("step") * 2**18
+    later = 20_000 * 2**18 + (pl.col("step") - 20_000) * 2**20
+    tokens = pl.when(pl.col("step") <= 20_000).then(early).otherwise(later).alias("tokens")
+    by_tokens = frame.select(tokens, "loss")
+    found = on_track(fitted(), read_runs(by_tokens), stages=GROWING, params_nonembed=6e8)
+    assert found.step == pytest.approx(judged(GROWING, upto=50_000).step)
+    assert not found.warnings
+    beyond = read_runs({"tokens": [1e13], "loss": [2.0]})
+    with pytest.raises(UsageError, match="The log goes on to step"):
+        on_track(fitted(), beyond, stages=GROWING, params_nonembed=6e8)
+
+
+def test_a_log_of_another_tokenizer_or_text_is_told() -> None:
+    fit = replace(fitted(), facts={"tokenizer": "'gpt2'", "eval_set": "2 values: 'a', 'b'"})
+    for columns, told in (
+        ({"tokenizer": "gpt2", "eval_set": "b"}, ()),
+        ({"tokenizer": "llama"}, ("The log has tokens of 'llama', the fit tokens of 'gpt2'",)),
+        ({"eval_set": "c"}, ("The log has losses on 'c', the fit losses on 2 values: 'a', 'b'",)),
+    ):
+        frame = pl.read_csv(io.StringIO(log_text(stages=CONSTANT)))
+        frame = frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
+        found = on_track(fit, read_runs(frame), stages=CONSTANT, params_nonembed=6e8)
+        assert len(found.warnings) == len(told)
+        assert all(w.startswith(t) for w, t in zip(found.warnings, told, strict=True))
+
+
+def test_steps_that_are_no_updates_are_doubted() -> None:
+    frame = pl.read_csv(io.StringIO(log_text(stages=CONSTANT)))
+    frame = frame.with_columns(tokens=pl.col("step") * 2**18 / 8)
+    found = on_track(fitted(), read_runs(frame), stages=CONSTANT, params_nonembed=6e8)
+    assert any("are its steps optimizer updates?" in told for told in found.warnings)
+
+
+@pytest.mark.parametrize(("off", "factor"), [(0.3665, "x1.44"), (-1.0, "x0.368")])
+def test_a_log_off_by_one_factor_throughout_may_be_in_other_units(off: float, factor: str) -> None:
+    found = judged(off=off, from_step=0)
+    assert found.has_left
+    assert any(f"The whole log lies {factor} of its forecast" in w for w in found.warnings)
+    assert not any("whole log" in w for w in judged(off=0.05, from_step=0).warnings)
 
 
 def test_batches_to_come_count_in_the_projected_loss() -> None:

@@ -117,6 +117,13 @@ def test_the_targets_own_beginning_can_be_what_is_fitted() -> None:
     assert {name: cell.theta[name] for name in borrowed} == pytest.approx(borrowed)
 
 
+def test_a_beginning_alone_is_fitted_by_the_law_that_one_size_determines() -> None:
+    (cell,) = study({"even": TWO["even"]}, order="own", shares=(0.5,)).cells
+    assert (cell.law, cell.is_identified) == ("power-tokens", True)
+    named = study({"even": TWO["even"]}, laws=["chinchilla"], order="own", shares=(0.5,)).cells
+    assert not named[0].is_identified
+
+
 def test_one_model_is_enough_with_borrowed_constants() -> None:
     found = study(
         {"even": TWO["even"]}, models=[1], order="windows", fixed={"A": 400.0, "alpha": 0.34}

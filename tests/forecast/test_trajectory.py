@@ -186,6 +186,8 @@ def test_doubts_name_what_leaves_the_range_behind_the_constants() -> None:
     (doubt,) = KAPLAN.doubts(params_nonembed=1e9, loss=2.5)
     assert doubt.startswith("loss lies x1.2 outside the range 3 to 10")
     assert KAPLAN.doubts(params_nonembed=1e9, loss=3.5) == ()
+    # 3 as a report prints it: a count or loss of the range itself, rounded.
+    assert KAPLAN.doubts(params_nonembed=1.502e9, loss=2.999) == ()
 
 
 def test_a_trajectory_of_two_fits_pairs_their_draws() -> None:

@@ -258,7 +258,20 @@ def test_runs_that_could_be_added_come_by_what_they_take_away(sound: Advice) -> 
     assert all(one.params < FAR["params"] for one in larger)
     best = sound.best
     assert best is None or best.narrowing >= 0.05
+    if best is not None:
+        assert "should narrow the interval from" in sound.help
     assert "computed under chinchilla" in sound.help
+
+
+def test_where_constants_are_open_neither_verdict_nor_help_promises_anything(sound: Advice) -> None:
+    steady = replace(sound, limits=(), half_width=0.03, added=(replace(sound.added[0], spent=0.1),))
+    assert "a refit found 0.7 to 1.6 times that half width" in steady.help
+    open_ = replace(sound.clear[0], name="loose E", limits=True, effect=0.01)
+    doubted = replace(steady, limits=(open_,))
+    assert doubted.loose == ("E",)
+    assert "as good as" not in doubted.verdict
+    assert "perhaps not by more either: the runs leave E open" in doubted.verdict
+    assert "with E open even that is a guess" in doubted.help
 
 
 def test_a_costly_run_is_proposed_only_where_no_cheap_one_helps(sound: Advice) -> None:

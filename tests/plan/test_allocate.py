@@ -146,3 +146,17 @@ def test_a_budget_that_is_none_is_refused(result: FitResult, flops: float) -> No
 def test_a_level_that_is_no_probability_is_refused(result: FitResult, level: float) -> None:
     with pytest.raises(UsageError, match="is not a probability"):
         allocate(result, 1e23, level=level)
+
+
+def test_a_budget_that_buys_no_loss_at_all_is_doubted() -> None:
+    fit = read_fit("besiroglu2024")
+    assert "more than a uniform guess" in allocate(fit, 1e5).warnings[-1]
+    assert not [w for w in allocate(fit, 1e21).warnings if "guess" in w]
+
+
+def test_a_law_that_leaves_the_growth_of_the_best_size_no_choice_says_so() -> None:
+    runs = simulated()
+    tied = allocate(fit("overtraining", runs, bootstrap=30), 1e22).warnings
+    assert "By overtraining (100%) the best size grows as flops**0.5" in " ".join(tied)
+    free = allocate(fit("chinchilla", runs, bootstrap=30), 1e22).warnings
+    assert "grows as" not in " ".join(free)

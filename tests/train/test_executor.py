@@ -12,6 +12,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,28 @@ def test_the_table_of_a_folder_holds_all_its_finished_runs(tmp_path: Path, text:
     assert {row["run_id"] for row in result.rows} == {"d16"}
     table = [json.loads(line) for line in result.path.read_text().splitlines()]
     assert {row["run_id"] for row in table} == {"d8", "d16"}
+
+
+def test_a_run_of_a_changed_plan_replaces_its_namesake_in_the_table(
+    tmp_path: Path, text: str
+) -> None:
+    first, other = small_ladder(text)
+    train_all([first, other], tmp_path / "q", executor="inline")
+    changed = replace(first, lr_peak=first.lr_peak / 2)
+    result = train_all([changed], tmp_path / "q", executor="inline")
+    table = json_rows(result.path)
+    assert result.superseded == (first.run_id,)
+    rates = {(row["run_id"], row["lr_peak"]) for row in table}
+    assert rates == {("d8", changed.lr_peak), ("d16", other.lr_peak)}
+    # Whoever is asked for decides; of others' namesakes the later one stays.
+    table = json_rows(train_all([first], tmp_path / "q", executor="inline").path)
+    assert {row["lr_peak"] for row in table if row["run_id"] == "d8"} == {first.lr_peak}
+    table = json_rows(train_all([other], tmp_path / "q", executor="inline").path)
+    assert {row["lr_peak"] for row in table if row["run_id"] == "d8"} == {changed.lr_peak}
+
+
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_killed_worker_is_reported_its_run_resumed_and_the_other_run_untouched(

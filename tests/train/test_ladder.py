@@ -128,6 +128,11 @@ def test_schedules_without_branches_take_one_run_per_budget(tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"width": [16]}, "Ladder field 'width': Extra inputs are not permitted"),
+        ({"warmup_step": 4}, "Did you mean 'warmup_steps'"),
+        ({"scan": {"width": [16]}}, "Did you mean 'widths'.*: widths, batch_tokens, token_budgets"),
+        ({"lr_peak": 0.0}, "lr_peak=0.0"),
+        ({"seeds": [-1]}, "Ladder field 'seeds.0': Input should be greater than or equal to 0"),
+        ({"token_budgets": [float("inf")]}, "token_budgets='inf' is not a number"),
         ({"widths": []}, "Ladder field 'widths': List should have at least 1 item"),
         ({"schedule": "sawtooth"}, "Ladder field 'schedule': Input should be 'constant'"),
         ({"shape": {"n_layer": 3}}, r"Ladder field 'shape.n_layer': Extra inputs"),

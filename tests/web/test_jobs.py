@@ -69,18 +69,71 @@ def test_the_same_question_has_the_same_answer_without_being_computed_again(
     assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == before
 
 
-def test_a_cancelled_job_stops_its_process_and_says_so(dashboard: Dashboard, runs: str) -> None:
-    job = dashboard.post("/api/jobs", asked(runs, **LONG)).data["job"]
-    dashboard.running(job)
-    assert workers(dashboard)
-    stopped = dashboard.post(f"/api/jobs/{job}/cancel", {})
+def test_a_cancelled_job_stops_its_process_and_says_so(started: Starter) -> None:
+    served = started(workers=1)
+    runs = served.runs_of({"runs.csv": run_table()})
+    job = served.post("/api/jobs", asked(runs, **LONG)).data["job"]
+    served.running(job)
+    assert workers(served)
+    stopped = served.post(f"/api/jobs/{job}/cancel", {})
     assert stopped.data["state"] == "cancelled"
-    dashboard.until(lambda: not workers(dashboard))
-    again = dashboard.post(f"/api/jobs/{job}/cancel", {})
+    served.until(lambda: not workers(served))
+    again = served.post(f"/api/jobs/{job}/cancel", {})
     assert (again.status, again.json["error"]["message"]) == (
         409, f"Job {job} has ended: cancelled.",
     )  # fmt: skip
-    assert dashboard.post(f"/api/jobs/{job}/resume", {}).status == 409
+    assert served.post(f"/api/jobs/{job}/resume", {}).status == 409
+    assert served.fit_of(runs)  # by a new process
+
+
+def test_a_process_that_has_answered_takes_the_next_job_and_forgets_the_one_before(
+    started: Starter,
+) -> None:
+    served, fresh = started(workers=1), started("fresh", workers=1)
+    runs = served.runs_of({"runs.csv": run_table()})
+    (first,) = workers(served)
+    other = served.runs_of({"runs.csv": run_table(lift=1.0, name="other")})
+    served.fit_of(other, where="params < 5e7", seed=3)
+    failed = served.post("/api/jobs", asked(runs, law="no-such-law")).data["job"]
+    assert served.ended(failed)["state"] == "failed"
+    fit = served.fit_of(runs)
+    assert workers(served) == [first]
+    assert fresh.fit_of(fresh.runs_of({"runs.csv": run_table()})) == fit
+    for name in ("fit.json", "payload.json", "report.html"):
+        told, alone = ((d.folder / "fits" / fit / name).read_bytes() for d in (served, fresh))
+        assert told == alone, name
+    served.kill()
+    served.until(lambda: not workers(served))
+
+
+def test_a_process_that_was_killed_while_it_waited_is_replaced(started: Starter) -> None:
+    served = started(workers=1)
+    runs = served.runs_of({"runs.csv": run_table()})
+    for process in workers(served):
+        os.kill(process, 9)
+    served.until(lambda: not workers(served))
+    assert served.fit_of(runs)
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_told(started: Starter) -> None:
+    served = started(limits={"seconds": 0.01})
+    job = served.upload({"runs.csv": run_table()}).data["job"]
+    told = served.ended(job)
+    assert told["state"] == "failed"
+    assert told["error"]["message"] == "The job was stopped after 0.01 seconds."
+    assert "scalewise fit" in told["error"]["hint"]
+    served.until(lambda: not workers(served))
+
+
+def test_a_job_that_wants_too_much_memory_is_refused_it(started: Starter) -> None:
+    served = started(limits={"memory": 320 * 2**20})
+    rows = b"".join(b"run,1e6,%d,3.1\n" % (i + 1) for i in range(3_000_000))
+    job = served.upload({"runs.csv": b"run_id,params,tokens,loss\n" + rows}).data["job"]
+    told = served.ended(job)
+    assert told["state"] == "failed"
+    assert "memory" in f"{told['error']['message']} {told['error']['hint']}"
+    assert "0.312 GiB" in f"{told['error']['message']} {told['error']['hint']}"
+    assert served.runs_of({"runs.csv": run_table()})  # the dashboard goes on
 
 
 def test_a_waiting_job_can_be_cancelled_and_the_line_has_an_end(started: Starter) -> None:
@@ -182,6 +235,23 @@ def test_a_fit_that_cannot_be_is_told_with_fact_and_mend(
     assert str(dashboard.folder) not in json.dumps(told)
     page = dashboard.ask(f"/jobs/{job}").text
     assert 'role="alert"' in page
+
+
+def test_too_few_sizes_are_told_with_the_cheapest_runs_that_would_do(dashboard: Dashboard) -> None:
+    table = b"run_id,params,tokens,loss\na,1e7,2e8,3.1\nb,4e7,8e8,2.9\n"
+    runs = dashboard.runs_of({"two.csv": table})
+    job = dashboard.post("/api/jobs", asked(runs)).data["job"]
+    told = dashboard.ended(job)
+    assert (told["state"], told["error"]["exit_code"]) == ("failed", 4)
+    assert "the cheapest runs that would: 3.7M on 74M tokens" in told["error"]["message"]
+    assert f'href="/runs/{runs}"' in dashboard.ask(f"/jobs/{job}").text
+
+
+def test_a_fit_is_told_in_the_chapters_of_the_report(dashboard: Dashboard, fit: str) -> None:
+    page = dashboard.ask(f"/fits/{fit}").text
+    for title in ("Runs", "Health of the runs", "Backtest", "Residuals", "Loss against compute",
+                  "Contours of equal loss", "Checklist"):  # fmt: skip
+        assert f">{title}</h2>" in page, title
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ def as_flags(text: str) -> str:
     """
     text = _WHERE.sub(lambda found: f"--where {_quoted(found[2] or found[4])}", text)
     text = _MAPPING.sub(_map, text)
-    return text.replace(".without([...])", "--where \"run_id != '...'\"")
+    text = text.replace(".without([...])", "--where \"run_id != '...'\"")
+    return text.replace(".finals()", "--rows finals")
 
 
 def _quoted(condition: str) -> str:

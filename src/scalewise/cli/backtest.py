@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from scalewise.cli import options
 from scalewise.cli.data import backtest_data
+from scalewise.cli.fit import moot_findings
 from scalewise.cli.inputs import joined, runs_from, tell_health
 from scalewise.cli.output import Answer
 from scalewise.cli.study import STUDY_OPTIONS, study_answer
@@ -58,14 +60,17 @@ def backtest(
                 "A study forecasts losses; a task was named.",
                 hint="Leave out the task, or --study and its options.",
             )
+        _refuse_in_a_study("level", "seed", "force")
         return study_answer(runs, laws=laws, mapping=mapping, where=where, **study)
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest as score_all
+    from scalewise.forecast.splits import estimation_for
 
     table = joined([runs_from(source, mapping, where) for source in runs])
     if choice:
         return task_backtest_answer(table, choice, level=level, seed=seed, force=force)
-    findings = tell_health(table, force=force)
+    moot = moot_findings(curves=estimation_for(table).is_of_curves)
+    findings = tell_health(table, force=force, ignored=moot)
     outcome = score_all(table, laws, policy=Policy(level=level, seed=seed))
 
     def cards() -> list[Any]:
@@ -80,6 +85,18 @@ def backtest(
         seed=seed,
         data_sha256=table.sha256,
     )
+
+
+def _refuse_in_a_study(*names: str) -> None:
+    """Options that would change nothing in a study, which scores errors of single fits."""
+    ctx = click.get_current_context()
+    given = [n for n in names if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+    if given:
+        raise UsageError(
+            f"--{given[0]} says nothing in a study: it draws no intervals and checks each family "
+            "by itself.",
+            hint="Leave it out, or leave out --study and its options.",
+        )
 
 
 command = verb(

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from scalewise.cli import options
-from scalewise.cli.chapters import (
+from scalewise.cli.chapters import write_page
+from scalewise.cli.data import held_out_data
+from scalewise.cli.output import Answer, tell
+from scalewise.cli.verb import verb
+from scalewise.report.chapters import (
     allocation_chapter,
     backtest_chapter,
+    checklist_chapter,
     fit_chapter,
     held_out_chapter,
     runs_chapter,
-    write_page,
 )
-from scalewise.cli.data import held_out_data
-from scalewise.cli.limits_chapter import checklist_chapter
-from scalewise.cli.output import Answer, tell
-from scalewise.cli.verb import verb
 
 if TYPE_CHECKING:
     from scalewise.forecast.holdout import HeldOutForecast

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
-from scalewise.cli.fit import OBJECTIVES
+from scalewise.cli.fit import OBJECTIVES, moot_findings
 from scalewise.cli.inputs import runs_from, tell_health
 from scalewise.cli.limits_chapter import advice_data, checklist_data
 from scalewise.cli.output import Answer, tell, write_text
@@ -65,7 +65,8 @@ def diagnose(
     stated = {name: read_fit(name) for name in against or ()}  # a misspelt one is told at once
 
     table = runs_from(runs, mapping, where)
-    findings = tell_health(table, force=force, excused=("fewer than three sizes",))
+    moot = moot_findings(curves=False, every_row=settings["rows"] == "all")
+    findings = tell_health(table, force=force, excused=("fewer than three sizes",), ignored=moot)
     at: dict[str, Any] = {"params": params, "tokens": tokens, "flops": flops}
     try:
         found = look_into(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scalewise.runs.table import RunTable
 
 OBJECTIVES = ("huber-log", "lad-log", "ls-log", "ls")
+_MIXED, _ONE_LENGTH = "unfinished checkpoints among finals", "one value of tokens"
 
 
 def fit(
@@ -76,7 +77,7 @@ def fit(
     table = whole.where(where) if tasks and where else whole
     # Whether a named law needs three sizes is for the fit to say: it knows the law.
     excused = () if law == "auto" else ("fewer than three sizes",)
-    ignored = _ignored(law, table, settings.get("policy"))
+    ignored = _ignored(law, table, settings)
     with naming_the_door(table):
         findings = tell_health(table, force=force, excused=excused, ignored=ignored)
         result = fit_law(
@@ -100,20 +101,31 @@ def fit(
     return answer(result, warnings=warnings, text=text, checks=checks)
 
 
-def _ignored(law: str, table: RunTable, policy: str | None) -> tuple[str, ...]:
+def _ignored(law: str, table: RunTable, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Findings that mean nothing to a law, or to a fit that asks for checkpoints."""
     from scalewise.forecast.policy import policy_named
     from scalewise.forecast.splits import estimation_for
     from scalewise.forecast.staged_fit import forms_of
     from scalewise.laws.catalogue import law_from
 
+    policy = settings.get("policy")
     asked = policy_named(policy) if policy else estimation_for(table)
-    if forms_of(law) or (asked.is_of_curves and (policy or law == "auto")):
-        return ("unfinished checkpoints among finals",)
-    if law == "auto":
-        return ()
+    curves = bool(forms_of(law)) or (asked.is_of_curves and bool(policy or law == "auto"))
+    moot = moot_findings(curves=curves, every_row=settings.get("rows") == "all")
+    if curves or law == "auto":
+        return moot
     named = law_from(law)
-    return () if "loss" in (named.quantity, *named.columns) else ("no loss",)
+    return moot if "loss" in (named.quantity, *named.columns) else (*moot, "no loss")
+
+
+def moot_findings(*, curves: bool, every_row: bool = False) -> tuple[str, ...]:
+    """Findings that a fit has no use for: on mixtures it does not make, or finals it goes beyond.
+
+    ``curves`` are fitted as such; ``every_row`` takes checkpoints for finished models.
+    """
+    if curves:
+        return (_MIXED, _ONE_LENGTH)
+    return (_ONE_LENGTH,) if every_row else (_MIXED,)
 
 
 def fit_text(result: FitResult) -> str:

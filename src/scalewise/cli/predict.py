@@ -16,6 +16,7 @@ from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
+from scalewise.core.flops import training_flops
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -77,6 +78,8 @@ def predict(
     result = fit_from(fit)
     if task is not None:
         return _error(result, task, given, level, gates)
+    _refuse_idle(result, given)
+    _refuse_contradiction(given)
     prediction = result.predict(level=level, **given)
 
     def cards() -> list[Any]:
@@ -92,6 +95,35 @@ def predict(
         data_sha256=result.sha256,
         failure=doubt(result) or broken_gate(prediction, **gates),
     )
+
+
+def _refuse_idle(result: FitResult, given: Mapping[str, float]) -> None:
+    """Inputs that none of the laws takes, and that would look as if they had been heard.
+
+    Size and tokens are the question whichever law answers; compute follows from them.
+    """
+    taken = {column for _, member in result.members for column in member.law.columns}
+    known = {*taken, *SIZES, "tokens", *({"steps"} if "step" in taken else ())}
+    if not {"params", "tokens"} <= set(given):
+        known.add("flops")
+    if idle := [name for name in given if name not in known]:
+        flags = ", ".join(_flag(name) for name in idle)
+        raise UsageError(
+            f"{flags} would change nothing: the fit takes {', '.join(sorted(taken))}.",
+            hint="Leave it out, or use a law that takes it: scalewise laws.",
+        )
+
+
+def _refuse_contradiction(given: Mapping[str, float]) -> None:
+    """Compute that no way of counting makes of the size and the tokens."""
+    if not {"params", "tokens", "flops"} <= set(given):
+        return
+    times = given["flops"] / training_flops(given["params"], given["tokens"])
+    if not FLOP_RULES[0] <= times <= FLOP_RULES[1]:
+        raise UsageError(
+            f"--flops is {times:.3g} times 6 * params * tokens: they contradict each other.",
+            hint="Give two of --params, --tokens and --flops.",
+        )
 
 
 def _error(
@@ -122,6 +154,10 @@ def _error(
         or doubt(law)
         or broken_gate(forecast.prediction, **gates),
     )
+
+
+FLOP_RULES = (0.01, 5.0)  # times 6ND: sparse experts cost less, attention and vocabulary more
+SIZES = ("params", "params_nonembed", "params_active")
 
 
 def _flag(column: str) -> str:

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from scalewise.cli import batch_methods, options
-from scalewise.cli.chapters import (
-    allocation_chapter,
-    backtest_chapter,
-    fit_chapter,
-    runs_chapter,
-    trajectory_chapter,
-    write_page,
-)
+from scalewise.cli.chapters import write_page
 from scalewise.cli.inputs import STDIN, local_path, runs_from
-from scalewise.cli.limits_chapter import checklist_chapter, limits_chapter
 from scalewise.cli.output import Answer, provenance_of, tell, write_text
-from scalewise.cli.plan_chapters import plane_chapter, sizes_chapter
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.report.chapters import (
+    backtest_chapter,
+    fit_chapter,
+    forecast_chapters,
+    runs_chapter,
+    trajectory_chapter,
+)
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -107,7 +105,7 @@ def _write(told: _Told, out: str, *, title: str, is_static: bool, level: float) 
     provenance = {k: v for k, v in provenance_of(data_sha256=told.sha256).items() if v is not None}
     content = payload(
         told.result, told.table, findings=told.findings, tested=told.tested, level=level,
-        title=title,
+        title=title, failure=told.failure,
     )  # fmt: skip
     write_text(out, interactive_page(content, told.cards, provenance=provenance))
     if out != "-":
@@ -131,10 +129,7 @@ def _of_fit(path: str, runs: str | None, branches: str | None, *, level: float) 
         *fit_chapter(result),
         *trajectory,
         *methods,
-        *allocation_chapter(result),
-        *plane_chapter(result),
-        *limits_chapter(result, level=level),
-        *checklist_chapter(result),
+        *forecast_chapters(result, level=level),
     ]
     findings = () if table is None else check_health(table)
     return _Told(cards=cards, sha256=result.sha256, result=result, table=table, findings=findings)
@@ -146,6 +141,7 @@ def _of_runs(
     """What can be told of the runs; if that stops short of a forecast, why."""
     from scalewise.forecast.backtest import Policy
     from scalewise.forecast.choose import backtest, choose
+    from scalewise.report.cards.unfit import unfit_card
     from scalewise.runs.health import check_health
 
     policy = Policy(level=level, seed=seed)
@@ -159,22 +155,12 @@ def _of_runs(
         told.cards += backtest_chapter(told.tested)
         result = choose(table, policy=policy)
         told.result = result
-        told.cards += [*fit_chapter(result), *allocation_chapter(result, table)]
-        told.cards += [
-            *plane_chapter(result), *sizes_chapter(table, result, level=level, seed=seed)
-        ]  # fmt: skip
-        told.cards += limits_chapter(result, table, level=level)
-        told.cards += checklist_chapter(result, table, told.tested)
+        told.cards += fit_chapter(result)
+        told.cards += forecast_chapters(result, table, told.tested, level=level, seed=seed)
     except UnfitDataError as error:
-        told.cards.append(_absent(error))
+        told.cards.append(unfit_card(table, error))
         told.failure = error
     return told
-
-
-def _absent(error: UnfitDataError) -> Card:
-    from scalewise.report.card import Card, Table
-
-    return Card(title="No forecast", conclusion=str(error), table=Table((), ()))
 
 
 def holds_fit(source: str) -> bool:

@@ -78,7 +78,7 @@ STUDY_OPTIONS = (
     click.Option(
         ["--order"], type=click.Choice(("smallest", "windows", "own")),
         help="Which models: the smallest, every window of neighbours, or the target's own "
-        "beginning.",
+        "beginning, by the law power-tokens.",
     ),
     options.names("--policy", "Which checkpoints count: default,finals,choshen2024.",
                   name="policies"),

@@ -39,6 +39,7 @@ class TaskChoice:
         idle = [
             flag
             for flag, value in (
+                ("--task-law", self.law != ERROR_LAW),
                 ("--chance", self.chance),
                 ("--task-where", self.where),
                 ("--task-held-out", self.held_out),

@@ -25,6 +25,7 @@ from scalewise.cli.output import Answer, tell
 from scalewise.cli.progress import training_progress
 from scalewise.cli.verb import verb
 from scalewise.core.errors import MissingExtraError, UnfitDataError
+from scalewise.runs.quote import listed
 
 if TYPE_CHECKING:
     from scalewise.report.card import Card
@@ -130,9 +131,12 @@ def _left(
     left = [event.run_id for event in unfinished if event.status in open_status]
     if not left:
         return None
+    all_busy = all(event.status == "busy" for event in unfinished if event.run_id in left)
     return UnfitDataError(
         f"{len(left)} of {len(planned)} runs did not finish: {', '.join(left)}.",
-        hint="Run the same command again: it goes on where they were left.",
+        hint="Another process trains them: wait for it, or give both --shared to share the queue."
+        if all_busy
+        else "Run the same command again: it goes on where they were left.",
     )
 
 
@@ -185,7 +189,7 @@ def train_specs(
 ) -> tuple[RunTable | None, tuple[Progress, ...], tuple[str, ...]]:
     """Train what is not done yet, with progress on stderr.
 
-    The run table, the runs that did not end well, and what there is to be said of the machines.
+    The run table, the runs that did not end well, and what there is to be said of both.
     """
     require_training()
     from scalewise.runs.read import read_runs
@@ -203,15 +207,43 @@ def train_specs(
             cluster=cluster,
             shared=shared,
         )
-    for warning in result.warnings:
-        tell(f"Warning: {warning}")
+    warnings = (*result.warnings, *_superseded(result.superseded))
     for event in result.unfinished:
         tell(f"Warning: {_told(event)}")
     if not result.rows:
-        return None, result.unfinished, result.warnings
-    table = read_runs(result.path)
-    tell_reading(table)
-    return table, result.unfinished, result.warnings
+        table = None
+    else:
+        table = read_runs(result.path)
+        warnings = (*warnings, *_repeated(table))
+        tell_reading(table)
+    for warning in warnings:
+        tell(f"Warning: {warning}")
+    return table, result.unfinished, warnings
+
+
+def _superseded(run_ids: Sequence[str]) -> tuple[str, ...]:
+    if not run_ids:
+        return ()
+    return (
+        f"{listed(run_ids)} {'was' if len(run_ids) == 1 else 'were'} also trained by another plan "
+        "into this folder, and only one of each is in runs.jsonl. For both, give one plan another "
+        "name or another --out.",
+    )
+
+
+def _repeated(table: RunTable) -> tuple[str, ...]:
+    """Laws of loss curves and of compute are about data seen once."""
+    if not table.has("epochs"):
+        return ()
+    import numpy as np
+
+    most = float(np.nanmax(table.column("epochs")))
+    if not most > 1:
+        return ()
+    return (
+        f"Runs saw their corpus up to {most:.2g} times; most laws, and all of whole curves, are "
+        "of data seen once. Give more text or smaller token_budgets.",
+    )
 
 
 def require_training() -> None:

@@ -150,8 +150,11 @@ def format_duration(seconds: float) -> str:
 
     >>> format_duration(45), format_duration(200), format_duration(9000), format_duration(200_000)
     ('45 s', '3.3 min', '2.5 h', '2.3 days')
+    >>> format_duration(1e15)
+    '1.16e+10 days'
     """
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.{0 if unit == 's' else 1}f} {unit}"
-    return f"{seconds / 86_400:.1f} days"
+    days = seconds / 86_400
+    return f"{days:.1f} days" if days < 1e6 else f"{days:.3g} days"

@@ -11,7 +11,7 @@ import numpy as np
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.fit.information import information
 from scalewise.fit.objective import objective_named
-from scalewise.fit.points import Points, Rows, points_of
+from scalewise.fit.points import Points, Rows, points_of, ranges_of
 from scalewise.fit.priors import Prior, penalty_of, pinned, rise_per_chi_squared
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.fit.search import LARGE, THOROUGH, Effort, Optimum, Problem, search_all
@@ -218,7 +218,6 @@ def _result(
         theta = space.theta(resamples.q)
         draws = np.stack([theta[name] for name in law.constant_names], axis=1)
         method, failed = resamples.method, resamples.failed
-    ranges = {c: (float(x.min()), float(x.max())) for c, x in _columns(law, points).items()}
     return FitResult(
         law=law,
         theta={name: float(value) for name, value in space.theta(q).items()},
@@ -228,7 +227,7 @@ def _result(
         certificate=optimum.certificate,
         points=len(points),
         runs=points.runs,
-        ranges=ranges,
+        ranges=ranges_of(law, points),
         noise=_noise(
             residuals[0], points.weights, int(space.free.sum()) - len(at_bound), points.runs
         ),
@@ -251,13 +250,6 @@ def _result(
             *_as_good(space, points, optimum, residuals[0]),
         ),
     )
-
-
-def _columns(law: Law, points: Points) -> dict[str, Array]:
-    columns = {column: points.inputs[symbol] for symbol, column in law.variables.items()}
-    if points.flops is not None:
-        columns.setdefault("flops", points.flops)
-    return columns
 
 
 def _at_bound(space: Space, q: Array) -> tuple[str, ...]:

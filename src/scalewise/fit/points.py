@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class Points:
     weights: Array
     cluster: Array  # which run each point belongs to, numbered from 0 without gaps
     flops: Array | None
+    counts: Mapping[str, Array] = field(default_factory=dict)  # size and tokens, used or not
     sha256: str
     source: str
     left_out: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Points:
             weights=self.weights[keep],
             cluster=np.unique(self.cluster[keep], return_inverse=True)[1],
             flops=None if self.flops is None else self.flops[keep],
+            counts={column: values[keep] for column, values in self.counts.items()},
         )
 
     def merged(self) -> Points:
@@ -99,6 +101,7 @@ def points_of(
         weights=weight,
         cluster=_clusters(table),
         flops=_flops(table),
+        counts=_counts(table),
         sha256=table.sha256,
         source=table.source,
         left_out=left_out,
@@ -110,6 +113,28 @@ def points_of(
             "runs.",
         )
     return points
+
+
+def ranges_of(law: Law, points: Points) -> dict[str, tuple[float, float]]:
+    """Least and most of what a law was fitted to, by column, with what its runs had beside it."""
+    columns = {column: points.inputs[symbol] for symbol, column in law.variables.items()}
+    if points.flops is not None:
+        columns.setdefault("flops", points.flops)
+    unheard = _unheard(law, points.counts)
+    if unheard is not None and np.isfinite(points.counts[unheard]).all():
+        columns[unheard] = points.counts[unheard]
+    return {column: (float(x.min()), float(x.max())) for column, x in columns.items()}
+
+
+def _unheard(law: Law, counts: Mapping[str, Array]) -> str | None:
+    """What a law of loss leaves out that its runs had: it holds at their value of it alone."""
+    others = {("flops",): "", ("params",): "tokens", ("params_nonembed",): "tokens",
+              ("tokens",): "params"}  # fmt: skip
+    if law.quantity != "loss" or law.columns not in others or len(counts) < 3:
+        return None
+    other = counts.get(others[law.columns])
+    one = other is not None and len(np.unique(other[np.isfinite(other)])) == 1
+    return others[law.columns] if one else "tokens_per_param"
 
 
 def _require_columns(law: Law, table: RunTable) -> None:
@@ -192,3 +217,11 @@ def _flops(table: RunTable) -> Array | None:
     if table.has("params") and table.has("tokens"):
         return training_flops(table.column("params"), table.column("tokens"))
     return None
+
+
+def _counts(table: RunTable) -> dict[str, Array]:
+    found = {name: table.column(name) for name in ("params", "tokens") if table.has(name)}
+    if len(found) == 2:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found["tokens_per_param"] = found["tokens"] / found["params"]
+    return found

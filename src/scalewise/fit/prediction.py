@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from scalewise.core.errors import LawError, UsageError
 from scalewise.core.flops import training_flops
+from scalewise.core.quantities import format_count
 from scalewise.laws.formula import INPUT_COLUMNS
 from scalewise.laws.law import Law, Quantity
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+UNIFORM_GUESS = 13.0  # nats/token of a uniform guess over 440,000 tokens: no loss is above it
+APART = 2.0  # times the fitted range of what a law leaves out, from where that is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +130,40 @@ def reach(
             factor = np.maximum(np.maximum(values[column] / high, low / values[column]), 1.0)
             factors[column] = scalar(factor)
     return factors
+
+
+def doubts_at(
+    quantity: Quantity,
+    value: Array,
+    unheard: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType({}),
+    given: Mapping[str, Array] = MappingProxyType({}),
+) -> tuple[str, ...]:
+    """What is wrong with a prediction there, whatever its interval says.
+
+    ``unheard`` has the fitted range of each column that a law leaves out, by the law's key.
+    """
+    told = []
+    if quantity == "loss" and np.any(value > UNIFORM_GUESS):
+        told.append(
+            f"A loss of {np.max(value):.3g} nats/token is more than a uniform guess over any "
+            f"vocabulary costs (about {UNIFORM_GUESS:g}): the law does not hold there."
+        )
+    for key, ranges in unheard.items():
+        for column, ends in ranges.items():
+            asked = given.get(column)
+            if asked is None or np.all(np.asarray(reach({column: ends}, given)[column]) < APART):
+                continue
+            told.append(
+                f"{key} does not know {column}: its runs had {_span(*ends)}, and asked at "
+                f"{_span(np.min(asked), np.max(asked))} neither its loss nor its interval holds "
+                "what that changes."
+            )
+    return tuple(told)
+
+
+def _span(low: float, high: float) -> str:
+    write = [f"{v:.3g}" if v < 1000 else format_count(v) for v in (low, high)]
+    return write[0] if write[0] == write[1] else f"{write[0]} to {write[1]}"
 
 
 def scalar(values: Array) -> Array | float:

@@ -16,6 +16,7 @@ from scalewise.fit.calibration import STATED_LEVEL, Calibration
 from scalewise.fit.objective import Objective
 from scalewise.fit.prediction import (
     Prediction,
+    doubts_at,
     inputs_for,
     mixed_quantile,
     reach,
@@ -172,8 +173,11 @@ class FitResult:
         value, low, high = (self.off_scale(v) for v in (centre, low, high))
         refuse_impossible(self.law, value, columns)
         given = {name: np.asarray(v, dtype=float) for name, v in columns.items()}
+        if {"params", "flops"} <= set(given):
+            given.setdefault("tokens", given["flops"] / (6.0 * given["params"]))
         if {"params", "tokens"} <= set(given):
             given.setdefault("flops", training_flops(given["params"], given["tokens"]))
+            given["tokens_per_param"] = given["tokens"] / given["params"]
         return Prediction(
             quantity=self.law.quantity,
             value=scalar(value),
@@ -183,8 +187,24 @@ class FitResult:
             extrapolation=reach(self.ranges, given),
             runs=self.runs,
             rests_on=tuple(f"{member.law.key} ({share:.0%})" for share, member in self.members),
-            warnings=(*self.warnings, *self.interval_doubts),
+            warnings=(
+                *self.warnings,
+                *self.interval_doubts,
+                *doubts_at(self.law.quantity, value, self.unheard, given),
+            ),
         )
+
+    @property
+    def unheard(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """The fitted range of what each law behind a prediction leaves out, by its key."""
+        return {
+            member.law.key: {
+                column: member.ranges[column]
+                for column in ("params", "tokens", "tokens_per_param")
+                if column in member.ranges and column not in member.law.columns
+            }
+            for _, member in self.members
+        }
 
     def _edges(
         self, samples: list[Array], shares: list[float], centre: Array, level: float

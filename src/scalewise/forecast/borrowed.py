@@ -22,7 +22,7 @@ from scalewise.core.errors import LawError, UnfitDataError, UsageError
 from scalewise.core.quantities import format_count
 from scalewise.fit.engine import fit
 from scalewise.fit.points import Points
-from scalewise.fit.prediction import Prediction, reach
+from scalewise.fit.prediction import UNIFORM_GUESS, Prediction, doubts_at, reach
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.forecast.families import Between, Library, law_constants, library
 from scalewise.forecast.one_run import Posterior, one_run, posterior
@@ -41,7 +41,6 @@ _FREE = 3  # constants that are fitted beside a held size term
 _RESAMPLES = 200  # of the constants beside a held size term
 _DRAWS = 400  # of the borrowed constants
 _OUTCOMES = 4000  # of the forecast loss
-_UNIFORM_GUESS = 13.0  # nats/token of a uniform guess over 440,000 tokens: no loss is above it
 _FEW_EFFECTIVE = 20.0  # draws that carry the weight, below which the run contradicts the families
 _TOLD = 0.5  # a constant whose prior the run narrows by less is hardly told by it
 
@@ -326,7 +325,7 @@ def _require_points(points: Points) -> None:
 
 
 def _require_nats(points: Points) -> None:
-    if (least := float(points.observed.min())) > _UNIFORM_GUESS:
+    if (least := float(points.observed.min())) > UNIFORM_GUESS:
         raise UnfitDataError(
             f"The least loss is {least:.3g}: more than a uniform guess costs in nats/token.",
             hint="Read perplexities by mapping={'perplexity': COLUMN} or --map perplexity=COLUMN.",
@@ -369,12 +368,12 @@ def _from_families(
         impossible=found.impossible,
         seed=asked.seed,
         sha256=points.sha256,
-        warnings=(*points.left_out, *_doubts(found)),
+        warnings=(*_doubts(found, points), *doubts_at("loss", middle)),
     )
 
 
-def _doubts(found: Posterior) -> tuple[str, ...]:
-    told = []
+def _doubts(found: Posterior, points: Points) -> tuple[str, ...]:
+    told = [f"{text}; left out." for text in points.left_out]
     if found.impossible > 0:
         told.append(
             f"{found.impossible:.1%} of {_DRAWS} draws of the size term exceed the observed loss "

@@ -26,6 +26,7 @@ from scalewise.forecast.critical_batch import (
     fit_critical_batch_by_tokens,
     fit_hyperbola,
     influence,
+    weights_of,
 )
 from scalewise.forecast.curves import WARMUPS, Curve, read_curves
 
@@ -110,12 +111,15 @@ class Contours:
         """Shifts of (log S_min, log B_crit) of the straddling contours, (count, contours, 2).
 
         Contours of one scan share its runs, so each batch's residuals are flipped together in all
-        of them (wild cluster bootstrap), and the hyperbolas follow to first order.
+        of them (wild cluster bootstrap), and the hyperbolas follow to first order. A scan is few
+        runs: each resample is stretched as Student's t is against the normal distribution.
         """
         rng = np.random.default_rng(seed)
         keys = {(c.params_nonembed, b): 0 for c in self.straddling for b in c.batch_tokens.tolist()}
         place = {key: i for i, key in enumerate(keys)}
         flips = rng.choice(np.concatenate([-_FLIPS, _FLIPS]), size=(count, len(place)))
+        degrees = max(len(place) - 2 * len({size for size, _ in place}), 1)
+        flips *= np.sqrt(degrees / rng.chisquare(degrees, size=(count, 1)))
         shifts = []
         for c in self.straddling:
             moved, residuals = influence(c.scan, c.batch_tokens, c.steps)
@@ -288,7 +292,7 @@ def _one_sided(found: Sequence[Contour]) -> list[str]:
 def _lines(x: Array, shifts: Array, contours: Sequence[Contour]) -> tuple[Array, Array]:
     """Height and slope of weighted lines of log B_crit by ``x``, per resample."""
     y = np.log([c.scan.critical_batch_tokens for c in contours]) + shifts[:, :, 1]
-    w = np.array([c.scan.weight for c in contours])
+    w = weights_of([c.scan for c in contours])
     w = w / w.sum()
     x0, y0 = x @ w, y @ w
     slope = ((x - x0[:, None]) * (y - y0[:, None])) @ w / (((x - x0[:, None]) ** 2) @ w)

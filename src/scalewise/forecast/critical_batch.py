@@ -59,11 +59,6 @@ class BatchScan:
     warnings: tuple[str, ...]
 
     @property
-    def weight(self) -> float:
-        """One over the variance of log B_crit, as far as no scan outweighs all others."""
-        return 1 / (float(self.covariance[1, 1]) + _LEAST_ERROR**2)
-
-    @property
     def tokens_min(self) -> float:
         """E_min = B_crit S_min, in the unit of the batch."""
         return self.critical_batch_tokens * self.steps_min
@@ -139,7 +134,8 @@ def fit_critical_batch(
     """Fit B_crit = B_star / L**(1/alpha_B) to the critical batches at several losses.
 
     Levels whose batches do not straddle the critical one are dropped, and said so; the others
-    weigh by one over the variance of log B_crit. Raises UnfitDataError if fewer than three stay.
+    weigh by one over the variance of log B_crit (`weights_of`). Raises UnfitDataError if fewer
+    than three stay.
     """
     kept = _straddling(scans)
     table = {
@@ -164,6 +160,20 @@ def fit_critical_batch_by_tokens(
     table = {"tokens": tokens, "critical_batch_tokens": _critical(scans, kept)}
     told = f"Dropped {kept.count(False)} scans: no batches on both sides of the critical one."
     return _fitted("critical-batch-by-tokens", table, scans, told, bootstrap=bootstrap, seed=seed)
+
+
+def weights_of(scans: Sequence[BatchScan]) -> Array:
+    """One over the variance of log B_crit, as far as no scan outweighs all others.
+
+    The scatter is that of all scans together. A scan of seven batches knows its own on five
+    degrees of freedom: weighed by it, a law leans on those that scatter least by chance, and takes
+    that for its error, which is then too small by half.
+    """
+    scatter = np.array([scan.scatter**2 for scan in scans])
+    own = np.array([scan.covariance[1, 1] for scan in scans])
+    degrees = np.array([scan.points - 2 for scan in scans])
+    shape = np.divide(own, scatter, out=np.ones_like(own), where=scatter > 0)
+    return np.asarray(1 / (shape * np.average(scatter, weights=degrees) + _LEAST_ERROR**2))
 
 
 def influence(scan: BatchScan, batch_tokens: Array, steps: Array) -> tuple[Array, Array]:
@@ -249,7 +259,7 @@ def _fitted(
     seed: int,
 ) -> FitResult:
     """The law of the scans that straddle, each by its weight; ``told`` of those that do not."""
-    weights = np.array([scan.weight for scan in scans if scan.straddles])
+    weights = weights_of([scan for scan in scans if scan.straddles])
     result = fit(
         law, table, objective="ls-log", weights=weights / weights.mean(), bootstrap=bootstrap,
         seed=seed,

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 WARMUPS = 2.0  # a curve begins after so many times its warm-up
 _NEEDED = ("params_nonembed", "step", "batch_tokens", "loss")
 _HELD = 0.99  # of the peak: a rate below has begun to decay, or not yet risen
+_WENT_WRONG = ("diverg", "nan", "fail")  # words of a status; the health check looks for the same
 _DECAYING = ("cosine", "linear", "inverse-sqrt", "exponential")
 
 
@@ -107,8 +108,7 @@ def _usable(table: RunTable, warmups: float, by_batch: bool) -> tuple[Array, tup
             left_out.append(f"{count} rows {words}")
             keep = keep & ~which
 
-    if table.has("status"):
-        drop(np.array([s not in ("", "ok") for s in table.text("status")]), "of failed runs")
+    drop(_failed(table), "of runs that diverged or failed")
     values = np.stack([table.column(name) for name in _NEEDED])
     drop(~np.all(np.isfinite(values) & (values > 0), axis=0), "without size, step, batch or loss")
     drop(_decayed(table), "at a decayed learning rate, which is another law")
@@ -120,6 +120,16 @@ def _usable(table: RunTable, warmups: float, by_batch: bool) -> tuple[Array, tup
     if by_batch:
         drop(_of_changing_batch(table, keep), "of runs whose batch changes")
     return keep, tuple(left_out)
+
+
+def _failed(table: RunTable) -> Array:
+    """All rows of the runs that a row says went wrong; one that still runs, or died, did not."""
+    if not table.has("status"):
+        return np.zeros(len(table), dtype=bool)
+    names, which = np.unique(np.array(table.text("run_id")), return_inverse=True)
+    words = [status.casefold() for status in table.text("status")]
+    wrong = np.array([any(w in word for w in _WENT_WRONG) for word in words])
+    return np.asarray((np.bincount(which[wrong], minlength=len(names)) > 0)[which])
 
 
 def _decayed(table: RunTable) -> Array:

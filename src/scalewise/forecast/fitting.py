@@ -111,7 +111,8 @@ def _fit_under(
         raise UsageError(
             f"{', '.join(refused)} cannot be used beside policy {policy.name!r}"
             f"{' and law auto' if law == AUTO else ''}.",
-            hint="Leave it out, or change the policy: dataclasses.replace(policy, ...).",
+            hint="Leave it out: the policy says it. In Python, dataclasses.replace(policy, ...) "
+            "makes another.",
         )
     if law == AUTO:
         comparison = Policy(estimation=policy, objective=objective, delta=delta, seed=seed)

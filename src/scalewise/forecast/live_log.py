@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.quantities import format_count
 from scalewise.forecast.trajectory import positive
+from scalewise.runs.quote import bare, listed
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Stages = Sequence[tuple[float, float]]  # (batch_tokens, steps) one after another
 
 _SAME = 0.01  # relative: one model is counted with norms and biases, or without
+_OTHER_TOKENS = 0.05  # relative: more than a partial batch or a count one off
+_UNSTATED = {"", "unnamed", "unstated"}  # what reading fills in where a log says nothing
 
 
 def one_run(log: object) -> RunTable:
@@ -36,7 +39,8 @@ def one_run(log: object) -> RunTable:
             f"The log holds {table.run_count} runs of {len(sizes)} sizes.",
             hint="Choose one, for example with where=\"run_id == '...'\".",
         )
-    return table
+    # However a log says that its run ended, or that it has not: it is judged by its losses.
+    return replace(table, frame=table.frame.drop("status", strict=False))
 
 
 def with_given(
@@ -82,12 +86,39 @@ def as_planned(
     for batch, steps in stages:
         positive("batch_tokens in stages", batch)
         positive("steps in stages", steps)
+    if not log.has("step") and log.has("tokens"):
+        log = replace(log, frame=log.frame.with_columns(pl.Series("step", _steps(log, stages))))
     if not log.has("step"):
         return log  # whose columns are looked at next
     planned = _planned(log, stages)
     _same_batches(log, planned)
     _within(log, stages)
     return replace(log, frame=log.frame.with_columns(pl.Series("batch_tokens", planned)))
+
+
+def incomparable(log: RunTable, facts: Mapping[str, str], stages: Stages | None) -> tuple[str, ...]:
+    """Why the losses of a log may not be those of the fit, which states ``facts`` of its runs."""
+    told = []
+    for name, what in (("tokenizer", "tokens of"), ("eval_set", "losses on")):
+        logged = sorted(set(log.text(name)) - _UNSTATED) if log.has(name) else []
+        known = facts.get(name, "")
+        is_whole = known and " more" not in known  # facts name a few of many texts
+        if logged and is_whole and not any(listed([bare(w, 80)]) in known for w in logged):
+            told.append(
+                f"The log has {what} {listed(logged)}, the fit {what} {known}: losses of the two "
+                "cannot be compared unless these are one."
+            )
+    if stages is not None and log.has("step") and log.has("tokens"):
+        tokens, planned = log.column("tokens"), _tokens(log.column("step"), stages)
+        known_at = np.flatnonzero(np.isfinite(tokens) & np.isfinite(planned) & (planned > 0))
+        if len(known_at) and abs(tokens[known_at[-1]] / planned[known_at[-1]] - 1) > _OTHER_TOKENS:
+            i = known_at[-1]
+            told.append(
+                f"At step {format_count(float(log.column('step')[i]))} the log has seen "
+                f"{format_count(float(tokens[i]))} tokens, the plan "
+                f"{format_count(float(planned[i]))}: are its steps optimizer updates?"
+            )
+    return tuple(told)
 
 
 def end_of(log: RunTable, until: float | None, last: float) -> float:
@@ -129,6 +160,22 @@ def _logged(log: RunTable) -> tuple[Array, Array]:
     known = np.isfinite(step) & np.isfinite(batch) & (step > 0) & (batch > 0)
     step, first = np.unique(step[known], return_index=True)
     return step, batch[known][first]
+
+
+def _steps(log: RunTable, stages: Stages) -> Array:
+    """The update of the plan at which the tokens of each row have been seen, beyond its end too."""
+    batches, steps = (np.array(values, dtype=float) for values in zip(*stages, strict=True))
+    ends, seen = np.cumsum(steps), np.cumsum(batches * steps)
+    tokens = log.column("tokens")
+    within = np.interp(tokens, np.append(0.0, seen), np.append(0.0, ends))
+    return np.asarray(within + np.maximum(tokens - seen[-1], 0.0) / batches[-1])
+
+
+def _tokens(step: Array, stages: Stages) -> Array:
+    """The tokens that the plan has seen at each step."""
+    batches, steps = (np.array(values, dtype=float) for values in zip(*stages, strict=True))
+    ends, seen = np.append(0.0, np.cumsum(steps)), np.append(0.0, np.cumsum(batches * steps))
+    return np.asarray(np.interp(step, ends, seen))
 
 
 def _planned(log: RunTable, stages: Stages) -> Array:

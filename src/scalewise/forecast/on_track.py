@@ -23,7 +23,15 @@ from scalewise.fit.prediction import Prediction
 from scalewise.fit.result import FitResult, t_quantile
 from scalewise.forecast.curves import WARMUPS, Curve, read_curves
 from scalewise.forecast.estimate import GAP
-from scalewise.forecast.live_log import Stages, as_planned, end_of, one_run, stages_to, with_given
+from scalewise.forecast.live_log import (
+    Stages,
+    as_planned,
+    end_of,
+    incomparable,
+    one_run,
+    stages_to,
+    with_given,
+)
 from scalewise.forecast.trajectory import Trajectory, tails
 from scalewise.runs.table import RunTable
 
@@ -34,6 +42,7 @@ PERSISTENT = 5  # points outside on one side, up to the last
 LASTING = 1.2  # factor in step that they must cover
 POINTS = 200  # of the log, evenly in log step
 _SIMULATED = 500
+_ANOTHER_KIND = 1.15  # factor of loss at every point, beyond what recipes differ by
 _FADE = 1.0  # in log step, over which a run's departure from the law fades: its correlation length
 
 
@@ -138,7 +147,11 @@ def on_track(
         planned=planned,
         projected=projected,
         left_out=left_out,
-        warnings=_doubts(result, len(y), gone),
+        warnings=(
+            *incomparable(table, result.facts, stages),
+            *_scaled(y - band.centre[:-1], (y < low) | (y > high)),
+            *_doubts(result, len(y), gone),
+        ),
     )
 
 
@@ -275,6 +288,17 @@ def _forecast(
             losses = way.loss_through(N, stages)[wanted]
         found.append(losses.reshape(len(wanted), -1).T)
     return np.concatenate(found)
+
+
+def _scaled(off: Array, out: Array) -> tuple[str, ...]:
+    """A log that lies as far off from its first point to its last is often of another kind."""
+    factor = float(np.exp(np.median(off)))
+    if len(off) < PERSISTENT or not out.all() or max(factor, 1 / factor) < _ANOTHER_KIND:
+        return ()
+    return (
+        f"The whole log lies x{factor:.3g} of its forecast: losses in other units (bits are x1.44 "
+        "of nats), per byte instead of token, or of another tokenizer or text look like this.",
+    )
 
 
 def _doubts(result: FitResult, points: int, gone: float | None) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ class Study:
 def study(
     families: Mapping[str, RunTable],
     *,
-    laws: Sequence[str | Law] = ("chinchilla",),
+    laws: Sequence[str | Law] | None = None,
     objectives: Sequence[str] | None = None,
     policies: Sequence[str | EstimationPolicy] = (DEFAULT,),
     models: Sequence[int] | None = None,
@@ -201,9 +201,10 @@ def study(
     ``models`` are the numbers of sizes to fit (default all), ``shares`` how much of the fitted
     runs' longest training is used, ``order`` which sizes: see ``design.designs``. Scored are the
     target's checkpoints from ``tail`` of its training on. ``objectives`` replace the policies'
-    own; ``fixed`` constants are borrowed. The answer does not depend on the ``mapper``; with a
-    ``cache`` folder, what was computed before is not computed again. ``on_chunk`` hears how many
-    parts of how many are done.
+    own; ``fixed`` constants are borrowed. Without ``laws`` that is chinchilla, or power-tokens
+    where nothing is fixed and only the target's own beginning is fitted: one size tells no more.
+    The answer does not depend on the ``mapper``; with a ``cache`` folder, what was computed before
+    is not computed again. ``on_chunk`` hears how many parts of how many are done.
 
     Raises UnfitDataError if no family can be studied.
     """
@@ -214,6 +215,8 @@ def study(
     if len({how.name for how in hows}) < len(hows):
         names = ", ".join(how.name for how in hows)
         raise UsageError(f"Two policies have one name: {names}.", hint="Name each of them.")
+    if laws is None:
+        laws = ("power-tokens",) if order == "own" and not fixed else ("chinchilla",)
     formulas = tuple(law_from(law) if isinstance(law, str) else law for law in laws)
     least = 1 if order == "own" else 2 if models and min(models) < 2 else 3
     chunks: list[Chunk] = []

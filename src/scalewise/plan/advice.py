@@ -20,10 +20,11 @@ from scalewise.fit.result import FitResult
 from scalewise.forecast.fitted_rows import fitted_rows
 from scalewise.laws.catalogue import law_from
 from scalewise.laws.law import Law
-from scalewise.plan.additions import Addition, additions, told_half
+from scalewise.plan.additions import REFOUND, Addition, additions, told_half
 from scalewise.plan.allocate import Interval
 from scalewise.plan.diagnosis import Diagnosis, diagnose
 from scalewise.plan.fit_limits import (
+    LOOSE,
     choices,
     early_part,
     loose_constants,
@@ -98,6 +99,12 @@ class Advice:
         return max([self.half_width, *(limit.effect or 0.0 for limit in self.limits)])
 
     @property
+    def loose(self) -> tuple[str, ...]:
+        """The constants that the runs leave open: no interval holds all that those allow."""
+        found = (one.name.removeprefix(LOOSE) for one in self.limits if one.name.startswith(LOOSE))
+        return tuple(found)
+
+    @property
     def verdict(self) -> str:
         """What differences a forecast this unsure can show, in a sentence."""
         if self.answer is None:
@@ -105,6 +112,8 @@ class Advice:
         if not self.target.columns:
             return ""
         told = f"Recipes whose losses differ by less than {self.unsure:.1%} cannot be told apart"
+        if loose := self.loose:
+            return f"{told}, perhaps not by more either: the runs leave {', '.join(loose)} open."
         if self.unsure <= BEST:
             return f"{told}: as good as the {BEST:.0%} that published forecasts reach at best."
         if self.unsure <= COARSE:
@@ -137,9 +146,14 @@ class Advice:
                 "limits."
             )
         now, then = (told_half(half, 2) for half in (self.half_width, best.half_width))
+        low, high = REFOUND
+        doubt = f"in simulated designs a refit found {low:g} to {high:g} times that half width"
+        if self.loose:
+            doubt = f"with {', '.join(self.loose)} open even that is a guess"
         return (
-            f"{best} ({best.kind}) narrows the interval from {now} to {then} for "
-            f"{best.spent:.2g} times the compute of all runs so far, computed under {self.law}."
+            f"{best} ({best.kind}) should narrow the interval from {now} to about {then} for "
+            f"{best.spent:.2g} times the compute of all runs so far, computed under {self.law}; "
+            f"{doubt}."
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import LawError, UsageError
-from scalewise.fit.prediction import mixed_quantile, reach
+from scalewise.fit.prediction import doubts_at, mixed_quantile, reach
 from scalewise.fit.result import FitResult, Rival
 from scalewise.plan.optimum import optimal_size, size_of, trades
 
@@ -18,6 +18,8 @@ Band = tuple[Array, Array, Array]
 
 UNKNOWN_RANGE = (1e18, 1e24)  # FLOP: published constants come without their runs
 BEYOND = 100.0  # times the largest run, up to which frontiers are drawn
+_CERTAIN = 1e-6  # of an exponent: draws that agree so closely were given no choice
+_MOSTLY = 0.5  # share of a law beyond which its draws make most of the interval
 AROUND = (0.01, 0.1, 1.0, 10.0, 100.0)  # budgets of a curve, in the one asked about
 
 
@@ -105,7 +107,13 @@ def allocate(
         extrapolation=float(beyond.get("flops", 1.0)),
         runs=result.runs,
         rests_on=rests_on(members),
-        warnings=(*result.warnings, *result.interval_doubts, *left_out(result, members)),
+        warnings=(
+            *result.warnings,
+            *result.interval_doubts,
+            *left_out(result, members),
+            *_certain_growth(members, float(flops), given_tokens(tokens_unique)),
+            *doubts_at("loss", line.loss[1]),
+        ),
     )
 
 
@@ -221,6 +229,25 @@ def left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tuple
     if not lost:
         return ()
     return (f"{', '.join(lost)} cannot allocate and had no say in the split.",)
+
+
+def _certain_growth(
+    members: list[tuple[float, FitResult]], flops: float, given: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Says so if the law that mostly answers leaves the best size one way to grow with compute."""
+    share, member = max(members, key=lambda pair: pair[0])
+    if share <= _MOSTLY or len(member.draws) < 2:
+        return ()
+    budgets = flops * np.array([[1.0, 10.0]])
+    sizes = np.log(optimal_size(member.law, theta_of_draws(member), budgets, given))
+    growth = np.diff(sizes) / np.log(10.0)
+    if np.ptp(growth) > _CERTAIN:
+        return ()
+    return (
+        f"By {member.law.key} ({share:.0%}) the best size grows as flops**"
+        f"{float(growth[0, 0]):.3g} whatever the runs say: the intervals of params and tokens "
+        "hold little or no doubt about that. Fit chinchilla to see it.",
+    )
 
 
 def loss_at(

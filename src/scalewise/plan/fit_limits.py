@@ -28,6 +28,7 @@ from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+LOOSE = "loose "  # begins the name of the limit that a constant which runs leave open is
 CUTS = (0.1, 0.3)  # of each run, from its beginning
 CUT_TOKENS = 1e10
 _WIDE = 1.5  # times the half width: an interval this much wider is told with its middle
@@ -313,7 +314,7 @@ def loose_constants(case: Case) -> Iterator[Limit | Unknown]:
             name in result.at_bound) else f"{name} has no limit on one side"  # fmt: skip
         why = f": {profile.verdict}" if profile is not None and open_ else ""
         yield Limit(
-            name=f"loose {name}", value=result.theta[name], unit=result.law.unit(name),
+            name=f"{LOOSE}{name}", value=result.theta[name], unit=result.law.unit(name),
             fact=f"{what}{why}.", effect=effect,
             told=f"at the other end of what the runs allow {case.moved(worst)}"
             if worst is not None else "not measurable: no profile",

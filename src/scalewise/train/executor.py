@@ -7,7 +7,8 @@ alone, so a process that dies costs what it had not yet saved, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,13 +42,15 @@ class TrainingResult:
     """The rows of the runs asked for, where the table of the whole folder is, and what is open.
 
     ``unfinished`` holds the last event of each run that did not end ``ok``. Those that diverged
-    are over; the others are taken up where they were left by the next call.
+    are over; the others are taken up where they were left by the next call. ``superseded`` are
+    the run_ids that runs of another plan in the folder have as well: those are not in its table.
     """
 
     path: Path
     rows: tuple[Row, ...]
     unfinished: tuple[Progress, ...]
     warnings: tuple[str, ...] = ()  # about the machines, not the runs
+    superseded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ def train_all(
         from scalewise.train.torchrun import train_together
 
         return train_together(specs, queue, device, checkpoint_seconds, on_progress)
+    if device != "cpu" and executor != "ray":  # whose nodes may have what this machine lacks
+        from scalewise.train.learner import device_named
+
+        device_named(device)
     latest: dict[str, Progress] = {}
 
     def note(event: Progress) -> None:
@@ -128,11 +135,13 @@ def gathered(
 ) -> TrainingResult:
     """Write the table of a folder; the result for the runs asked for."""
     path = queue / RUN_TABLE
-    rows = finished_rows(queue)
+    rows, superseded = finished_rows(queue, specs)
     while True:
         atomic_write(path, "".join(f"{to_json(row)}\n" for row in rows))
+        before = len(rows)
+        rows, superseded = finished_rows(queue, specs)
         # Another process may have ended a run, and written its table before ours.
-        if len(rows) == len(rows := finished_rows(queue)):
+        if len(rows) == before:
             break
     folders = [RunFolder(queue, spec) for spec in specs]
     return TrainingResult(
@@ -144,6 +153,7 @@ def gathered(
             if spec.run_id in latest and not _is_over(latest[spec.run_id], folder)
         ),
         warnings=warnings,
+        superseded=superseded,
     )
 
 
@@ -222,6 +232,11 @@ def _check(specs: Sequence[RunSpec], executor: str, workers: int) -> None:
         raise UsageError(
             f"More than one run is called {repeated[0]!r}.", hint="Give every run its own run_id."
         )
+    for spec in specs:
+        if spec.seed < 0:
+            raise UsageError(
+                f"Run {spec.run_id!r} has seed={spec.seed}.", hint="A seed is 0 or more."
+            )
     corpora = sorted({spec.corpus for spec in specs})
     if len(corpora) > 1:
         raise UsageError(
@@ -239,16 +254,30 @@ def prepare_tokens(specs: Sequence[RunSpec], queue: Path) -> None:
     corpus, tokenizers = specs[0].corpus, sorted({spec.tokenizer for spec in specs})
     for tokenizer in (name for name in tokenizers if name.startswith(READY)):
         tokens = map_bins(Path(corpus).resolve(), tokenizer)
-        bind_corpus(queue, tokens.fingerprint, tokens.name)
-        refer_to_bins(tokens, _tokens_folder(queue, tokenizer))
+        with _written_into(queue):
+            bind_corpus(queue, tokens.fingerprint, tokens.name)
+            refer_to_bins(tokens, _tokens_folder(queue, tokenizer))
     to_make = [name for name in tokenizers if not name.startswith(READY)]
     if to_make:
         text = load_corpus(corpus)
-        bind_corpus(queue, text.fingerprint, text.name)
-        for tokenizer in to_make:
-            folder = _tokens_folder(queue, tokenizer)
-            if not (folder / "tokens.json").exists():
-                save_tokens(tokenize(text, tokenizer), folder)
+        with _written_into(queue):
+            bind_corpus(queue, text.fingerprint, text.name)
+            for tokenizer in to_make:
+                folder = _tokens_folder(queue, tokenizer)
+                if not (folder / "tokens.json").exists():
+                    save_tokens(tokenize(text, tokenizer), folder)
+
+
+@contextmanager
+def _written_into(queue: Path) -> Iterator[None]:
+    """Raises UsageError where the folder of the runs cannot be made or filled."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the runs into {str(queue)!r}: {error.strerror or error}.",
+            hint="Check that it is a folder, its permissions and the free space.",
+        ) from error
 
 
 def load_tokens_of(queue: Path, tokenizer: str) -> TokenizedCorpus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from scalewise.core.shape import Norm, Positions
 from scalewise.runs.spec import Precision, Schedule
@@ -33,7 +33,7 @@ class ScanFields(BaseModel):
     widths: list[PositiveInt] = Field(min_length=1)
     batch_tokens: list[PositiveInt] = Field(min_length=1)
     token_budgets: list[int | float | str] = []
-    seeds: list[int] = []
+    seeds: list[NonNegativeInt] = []
 
 
 class LadderFields(BaseModel):
@@ -45,7 +45,7 @@ class LadderFields(BaseModel):
     widths: list[PositiveInt] = Field(min_length=1)
     token_budgets: list[int | float | str] = Field(min_length=1)
     batch_tokens: list[PositiveInt] = Field(default=[512], min_length=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
     corpus: str = "stdlib"
     tokenizer: str = "bytes"
     n_layer: PositiveInt | None = None

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.quantities import parse_quantity
+from scalewise.runs.columns import nearest
 from scalewise.runs.spec import RunSpec
 from scalewise.runs.spec_file import read_specs
 from scalewise.train.ladder import lr_peak_for
@@ -101,8 +102,12 @@ def ladder_from_fields(fields: dict[str, Any], *, folder: Path) -> tuple[RunSpec
 
 def _ends(token_budgets: Sequence[int | float | str], ladder: LadderFields) -> list[Budgets]:
     """The budgets of each run that a width takes: all in one under ``wsd``."""
-    budgets = tuple(sorted({round(parse_quantity(str(budget))) for budget in token_budgets}))
+    budgets = tuple(sorted({round(_budget(budget)) for budget in token_budgets}))
     return [budgets] if ladder.schedule == "wsd" else [(budget,) for budget in budgets]
+
+
+def _budget(budget: int | float | str) -> float:
+    return parse_quantity(str(budget), name="token_budgets")
 
 
 def _run(
@@ -131,7 +136,7 @@ def _run(
         shape=shape,
         token_budgets=budgets,
         batch_tokens=batch_tokens,
-        lr_peak=ladder.lr_peak or lr_peak_for(batch_tokens),
+        lr_peak=lr_peak_for(batch_tokens) if ladder.lr_peak is None else ladder.lr_peak,
         seed=seed,
         family=ladder.name,
         corpus=ladder.corpus if is_named(ladder.corpus) else str(folder / ladder.corpus),
@@ -143,7 +148,7 @@ def _run(
 def _checked(fields: dict[str, Any]) -> LadderFields:
     from pydantic import ValidationError
 
-    from scalewise.train.ladder_fields import LadderFields
+    from scalewise.train.ladder_fields import LadderFields, ScanFields, ShapeFields
 
     try:
         return LadderFields.model_validate(fields)
@@ -151,8 +156,11 @@ def _checked(fields: dict[str, Any]) -> LadderFields:
         # A misspelt name explains the missing one better than the other way round.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(LadderFields.model_fields)
+        tables = {"scan": list(ScanFields.model_fields), "shape": list(ShapeFields.model_fields)}
+        known = tables.get(str(first["loc"][0]), list(LadderFields.model_fields))
+        is_unknown = first["type"] == "extra_forbidden"
+        near = nearest(str(first["loc"][-1]), known) if is_unknown else ""
         raise UsageError(
             f"Ladder field {place!r}: {first['msg']}; it is {first['input']!r:.60}.",
-            hint=f"Known fields: {known}.",
+            hint=f"{near}Known fields: {', '.join(known)}.",
         ) from error

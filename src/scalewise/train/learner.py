@@ -22,9 +22,14 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def device_named(name: str) -> torch.device:
-    """The device to train on. Raises UsageError for an accelerator that is not there."""
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    """The device to train on. Raises UsageError for one that is unknown or not there."""
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (kind == "cpu" and number) or not f"0{number}".isdecimal():
+        raise UsageError(f"device={name!r} is none.", hint="Use 'cpu', 'cuda' or 'cuda:1'.")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device={name!r}, but no GPU is visible.", hint="Use device='cpu'.")
+    if kind == "cuda" and int(f"0{number}") >= (count := torch.cuda.device_count()):
+        raise UsageError(f"device={name!r}, but {count} GPUs are visible.", hint="Use 'cuda'.")
     return torch.device(name)
 
 

@@ -118,10 +118,25 @@ class RunFolder:
             self._claim.check()
 
 
-def finished_rows(queue: Path) -> list[Row]:
-    """The rows of every finished run in a queue, in the order of their folders' names."""
-    done = sorted(path.parent for path in queue.glob("runs/*/DONE"))
-    return [row for path in done for row in _read_rows(path / "rows.jsonl")]
+def finished_rows(queue: Path, specs: Sequence[RunSpec] = ()) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows of the finished runs of a queue, in the order of their folders' names.
+
+    A changed plan trains a run anew under its old run_id: of folders that share one, that of the
+    ``specs`` counts, else the one that ended last, or two runs would read as one. Second, the
+    run_ids of which something was left out.
+    """
+    planned = {spec.run_id: RunFolder(queue, spec).path for spec in specs}
+    counts: dict[str, Path] = {}
+    ended = {path.parent: path.stat().st_mtime_ns for path in queue.glob("runs/*/DONE")}
+    rows = {folder: _read_rows(folder / "rows.jsonl") for folder in ended}
+    for folder in sorted(ended, key=lambda folder: (ended[folder], folder)):
+        if rows[folder]:
+            run_id = str(rows[folder][0]["run_id"])
+            counts[run_id] = planned.get(run_id, folder)
+    kept = set(counts.values())
+    left_out = {str(rows[f][0]["run_id"]) for f in ended if rows[f] and f not in kept}
+    table = [row for folder in sorted(kept & ended.keys()) for row in rows[folder]]
+    return table, tuple(sorted(left_out))
 
 
 def _read_rows(path: Path) -> list[Row]:

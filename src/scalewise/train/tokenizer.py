@@ -114,8 +114,11 @@ def save_tokens(tokens: TokenizedCorpus, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for split, values in (("train", tokens.train), ("val", tokens.val)):
         partial = folder / f".{secrets.token_hex(8)}.partial.npy"  # others may write theirs
-        np.save(partial, values, allow_pickle=False)
-        partial.replace(folder / f"{split}.npy")
+        try:
+            np.save(partial, values, allow_pickle=False)
+            partial.replace(folder / f"{split}.npy")
+        finally:
+            partial.unlink(missing_ok=True)
     facts = {
         name: getattr(tokens, name)
         for name in ("name", "fingerprint", "tokenizer", "vocab_size", "bytes_per_token")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError
 from scalewise.core.records import atomic_write, to_json
@@ -16,14 +13,16 @@ from scalewise.fit.storage import fit_data, read_fit, write_fit
 from scalewise.forecast.backtest import Backtest, Policy
 from scalewise.forecast.choose import AUTO, backtest, choose
 from scalewise.forecast.fitting import fit
-from scalewise.plan.allocate import drawn_range, frontier
 from scalewise.report.card import Card, FigureSpec
-from scalewise.report.cards.allocation import frontier_card
 from scalewise.report.cards.backtest import backtest_card
-from scalewise.report.cards.fit import fit_card
-from scalewise.report.cards.health import health_card
-from scalewise.report.cards.residuals import residuals_card
-from scalewise.report.cards.runs import runs_card
+from scalewise.report.cards.unfit import unfit_card
+from scalewise.report.chapters import (
+    backtest_chapter,
+    fit_chapter,
+    forecast_chapters,
+    runs_chapter,
+    trajectory_chapter,
+)
 from scalewise.report.html import body_of, safe_text
 from scalewise.report.interactive.card_figures import CardFigures
 from scalewise.report.interactive.outlook import leaderboard
@@ -49,7 +48,7 @@ def answer_fit(project: Project, question: FitQuestion, steps: Steps) -> dict[st
     policy = Policy(level=question.level, seed=question.seed)
     steps.begin("fitting")
     if question.law == AUTO:
-        result = choose(table, policy=policy, bootstrap=question.bootstrap)
+        result = _chosen(table, policy, question.bootstrap)
     else:
         result = fit(question.law, table, bootstrap=question.bootstrap, seed=question.seed)
     steps.begin("testing the law on runs held out")
@@ -89,6 +88,14 @@ def _rows(project: Project, question: FitQuestion) -> RunTable:
     return table.where(question.where) if question.where else table
 
 
+def _chosen(table: RunTable, policy: Policy, bootstrap: int) -> FitResult:
+    """The best combination of laws; where the runs allow none, with the runs that would."""
+    try:
+        return choose(table, policy=policy, bootstrap=bootstrap)
+    except UnfitDataError as error:
+        raise UnfitDataError(unfit_card(table, error).conclusion, hint=error.hint) from error
+
+
 def _tested(table: RunTable, question: FitQuestion, policy: Policy) -> tuple[Backtest | None, str]:
     """The backtest, or why there is none."""
     laws = None if question.law == AUTO else [question.law]
@@ -115,7 +122,8 @@ def _write(
     content = payload(
         result, table, findings=findings, tested=tested, level=level, title=title, provenance=found
     )
-    cards = _cards(result, table, findings, tested)
+    seed = getattr(question, "seed", 0)
+    cards = _cards(result, table, findings, tested, level=level, seed=seed)
     report = interactive_page(content, cards, provenance=found)
     figures = CardFigures()
     details = body_of(cards, figures)
@@ -149,12 +157,15 @@ def _cards(
     table: RunTable | None,
     findings: Sequence[Finding],
     tested: Backtest | None,
+    *,
+    level: float,
+    seed: int,
 ) -> list[Card]:
-    cards = [] if table is None else [runs_card(table), health_card(table, tuple(findings))]
-    cards += [backtest_card(tested)] if tested else []
-    cards.append(fit_card(result))
-    cards += [residuals_card(result)] if result.points else []
-    with suppress(LawError, UnfitDataError):
-        budgets = np.geomspace(*drawn_range(result), num=41)
-        cards.append(frontier_card(frontier(result, budgets), table))
-    return cards
+    """The chapters of ``scalewise report``, but for the slow one: users wait for these."""
+    return [
+        *([] if table is None else runs_chapter(table, tuple(findings))),
+        *(backtest_chapter(tested) if tested else []),
+        *fit_chapter(result),
+        *trajectory_chapter(result),
+        *forecast_chapters(result, table, tested, level=level, seed=seed, advised=False),
+    ]

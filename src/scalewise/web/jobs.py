@@ -1,4 +1,4 @@
-"""Jobs: questions that take time, each answered by a process of its own.
+"""Jobs: questions that take time, each answered by a process that does nothing else meanwhile.
 
 What a job asks and how it ended are files, written before anybody is told. In memory are only the
 jobs that this dashboard waits for; one that has neither ended nor is waited for was interrupted.
@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import secrets
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +17,14 @@ from typing import Any
 from anyio import to_thread
 
 from scalewise.core.records import atomic_write, to_json
-from scalewise.web.asked import FitQuestion, Question, ReadQuestion, key_of, question_of
+from scalewise.web.asked import FitQuestion, Question, key_of, question_of
 from scalewise.web.project import Kind, Project
 from scalewise.web.refusals import BusyError, ConflictError
 from scalewise.web.settings import Settings
+from scalewise.web.workers import Workers, close, kill
 
 _HEARTBEAT = 15.0  # seconds after which a silent stream of events says that it lives
-_LINE = 65536
 _TOLD: Mapping[Kind, str] = {"runs": "runs", "fits": "fit"}  # how a job names its answer
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
 @dataclass(slots=True)
@@ -43,6 +38,11 @@ class _Live:
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def hear(self, told: dict[str, Any]) -> None:
+        """Take down how far it is."""
+        self.progress = told
+        self.tell()
+
     def tell(self) -> None:
         """Wake all who listen; they get the next event to wait for."""
         self.changed.set()
@@ -55,6 +55,7 @@ class Jobs:
     def __init__(self, project: Project, settings: Settings) -> None:
         self.project, self.settings = project, settings
         self._slots = asyncio.Semaphore(settings.workers)
+        self._workers = Workers(project, settings)
         self._live: dict[str, _Live] = {}
 
     async def ask(self, question: Question) -> str:
@@ -90,9 +91,10 @@ class Jobs:
             await to_thread.run_sync(self._end, key, {"state": "cancelled"})
             return
         live.cancelled = True
-        _kill(live.process)
-        if live.process is None:
+        if live.state == "waiting":
             live.task.cancel()
+        elif live.process is not None:
+            kill(live.process)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(live.task)
 
@@ -134,6 +136,7 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._workers.close()
 
     def _check(self, question: Question) -> None:
         """Raise NotThereError unless everything that is asked about is there."""
@@ -155,7 +158,7 @@ class Jobs:
     async def _run(self, key: str, question: Question, live: _Live) -> None:
         try:
             async with self._slots:
-                result = self._known(question) or await self._computed(key, question, live)
+                result = self._known(question) or await self._computed(key, live)
             await to_thread.run_sync(self._end, key, result)
         except asyncio.CancelledError:
             if not live.cancelled:  # the dashboard ends
@@ -170,34 +173,26 @@ class Jobs:
         kind, key = answer_of(question)
         return {"state": "done", _TOLD[kind]: key} if self.project.has(kind, key) else None
 
-    async def _computed(self, key: str, question: Question, live: _Live) -> dict[str, Any]:
-        watched = isinstance(question, ReadQuestion) and bool(question.watched)
-        folder = [str(self.settings.watched)] if watched and self.settings.watched else []
-        process = live.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "scalewise.web.worker", str(self.project.folder), key, *folder,
-            stdin=PIPE, stdout=PIPE, limit=_LINE, start_new_session=True,
-            env={**os.environ, **dict.fromkeys(_THREADS, "1")},
-        )  # fmt: skip
+    async def _computed(self, key: str, live: _Live) -> dict[str, Any]:
         live.state = "running"
         live.tell()
-        told: dict[str, Any] = {}
+        process = live.process = await self._workers.take()
+        answered: dict[str, Any] = {}
         try:
-            if live.cancelled:
-                _kill(process)
-            assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
-            async for line in process.stdout:
-                told = json.loads(line)
-                if told["state"] == "running":
-                    live.progress = told
-                    live.tell()
-            code = await process.wait()
+            if live.cancelled:  # while it was started
+                kill(process)
+            async with asyncio.timeout(self.settings.limits.seconds):
+                answered = await self._workers.answer(process, key, live.hear)
+        except TimeoutError:
+            return _too_long(self.settings.limits.seconds)
         finally:
-            _kill(process)
-            # Closed by hand: what is left to the garbage collector warns when the loop is gone.
-            process._transport.close()  # type: ignore[attr-defined]
-        if live.cancelled:
-            return {"state": "cancelled"}
-        return told if told.get("state") in ("done", "failed") and code == 0 else _died(code)
+            live.process = None  # from here on it may be another job's
+            stays = answered.pop("stays", False)
+            if stays and not live.cancelled:
+                self._workers.give_back(process)
+            else:
+                close(process)
+        return {"state": "cancelled"} if live.cancelled else answered
 
     def _end(self, key: str, result: dict[str, Any]) -> None:
         atomic_write(self.project.place("jobs", key) / "result.json", to_json(result))
@@ -208,22 +203,12 @@ def answer_of(question: Question) -> tuple[Kind, str]:
     return ("fits" if isinstance(question, FitQuestion) else "runs"), key_of(question)
 
 
-def _died(code: int) -> dict[str, Any]:
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+def _too_long(seconds: float) -> dict[str, Any]:
     return {
         "state": "failed",
         "error": {
-            "message": f"The worker process ended with {how} and no answer.",
-            "hint": "It may have run out of memory: give fewer runs, or look at the terminal.",
+            "message": f"The job was stopped after {seconds:g} seconds.",
+            "hint": "Give fewer runs or resamples, or compute it with `scalewise fit` and upload "
+            "the fit.",
         },
     }
-
-
-def _kill(process: Process | None) -> None:
-    if process is None or process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()

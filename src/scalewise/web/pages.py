@@ -143,10 +143,16 @@ def job_page(job: Mapping[str, Any], *, root_path: str) -> str:
         for name, value in job["asked"].items()
         if name != "kind" and value not in ("", [], None)
     )
+    runs = job["asked"].get("runs")
+    again = (
+        f'<p><a href="{root}/runs/{safe_text(runs)}">The runs, and fit again</a></p>'
+        if runs
+        else ""
+    )
     reload = '<noscript><p><a href="">Look again</a></p></noscript>' if open_ else ""
     body = f"""<section data-job="{key}" data-state="{state}">
 <p class="conclusion" id="state">{state}{safe_text(doing)}</p>{bar if open_ else ""}
-{failure}{done}{action}{reload}<dl>{asked}</dl></section>"""
+{failure}{done}{action}{again}{reload}<dl>{asked}</dl></section>"""
     return layout(f"{kind}: {state}", body, root_path=root_path, scripts=(_SCRIPT,))
 
 
@@ -213,11 +219,12 @@ def _run_list(facts: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """The runs with a box each, ticked where a run is left out."""
     left_out = set(asked.get("without", ()))
     columns = [name for name in facts["columns"] if name != "run_id"]
-    heads = "".join(f'<th scope="col">{safe_text(name)}</th>' for name in columns)
+    kinds = {name: _kind(facts["values"][name]) for name in columns}
+    heads = "".join(f'<th scope="col" class="{kinds[n]}">{safe_text(n)}</th>' for n in columns)
     rows, seen = [], set()
     for i, run in enumerate(facts["values"]["run_id"]):
         cells = "".join(
-            f'<td class="short">{safe_text(_written(name, facts["values"][name][i]))}</td>'
+            f'<td class="{kinds[name]}">{safe_text(_written(name, facts["values"][name][i]))}</td>'
             for name in columns
         )
         box = ""
@@ -234,6 +241,11 @@ def _run_list(facts: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         f'<th scope="col">leave out</th><th scope="col">run</th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _kind(values: Sequence[object]) -> str:
+    """Numbers end under each other, text begins under each other."""
+    return "num" if any(isinstance(value, (int, float)) for value in values) else "short"
 
 
 def _written(name: str, value: object) -> str:

@@ -7,14 +7,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MIB = 2**20
+GIB = 2**30
 MOST_WORKERS = 8  # at once, each with some hundred MiB
+_LEAST_MEMORY = 2 * GIB  # of a worker, on any machine
+
+
+def _workers() -> int:
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def _memory() -> int:
+    """What one worker may take, so that all of them leave a quarter of the machine's memory."""
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not told on this system
+        return _LEAST_MEMORY
+    return max(_LEAST_MEMORY, whole * 3 // 4 // _workers())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The most that is taken in: sizes in bytes.
 
-    ``waiting`` is how many jobs may wait, ``listed`` how many entries a page lists.
+    ``waiting`` is how many jobs may wait, ``listed`` how many entries a page lists. A job gets
+    ``memory`` bytes, where the system can hold it to that, and is stopped after ``seconds``.
     """
 
     upload: int = 1024 * MIB
@@ -26,6 +42,8 @@ class Limits:
     part_headers: int = 4096
     waiting: int = 500
     listed: int = 100
+    memory: int = field(default_factory=_memory)
+    seconds: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,5 +62,5 @@ class Settings:
     root_path: str = ""
     watched: Path | None = None
     interval: float = 2.0
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_WORKERS))
+    workers: int = field(default_factory=_workers)
     limits: Limits = field(default_factory=Limits)

@@ -163,6 +163,22 @@ def test_the_figures_of_cards_travel_as_data() -> None:
     (told,) = data_of(page)["figures"]
     assert told["name"] == "a-card"
     assert told["panels"][0]["series"][0]["y"] == [3.0, None]
+    assert (told["panels"][0]["title"], told["conclusion"]) == ("Figure", "Panel. It falls.")
+
+
+def test_several_panels_of_a_figure_are_told_apart_by_name() -> None:
+    axis = Axis("params", scale="log", format="count")
+    line = Series(mark="line", x=(1.0, 2.0), y=(3.0, 2.0), label="law")
+    panels = tuple(Panel(name, axis, axis, (line,)) for name in ("Left", "Right", ""))
+    card = Card(title="A card", conclusion="It is told.", table=Table((), ()),
+                figure=FigureSpec("Figure", "It falls.", panels))  # fmt: skip
+    (told,) = data_of(interactive_page(Payload(data={"title": "T"}), [card]))["figures"]
+    assert [panel["title"] for panel in told["panels"]] == [
+        "Figure: Left",
+        "Figure: Right",
+        "Figure",
+    ]
+    assert told["conclusion"] == "It falls."
 
 
 def test_modules_are_bundled_after_what_they_import() -> None:

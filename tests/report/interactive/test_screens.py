@@ -282,7 +282,7 @@ def test_leaving_out_a_run_tells_what_the_answer_owes_to_it(
     opened.page.wait_for_function(
         "() => navigator.clipboard.readText().then(t => t.includes('where'))"
     )
-    assert "run_id in ('pilot-d48-s0', 'pilot-d64-s0')" in opened.clipboard()
+    assert 'run_id in ("pilot-d48-s0", "pilot-d64-s0")' in opened.clipboard()
 
 
 def test_runs_are_filtered_and_sorted(opening: Opener, ladder_page: str) -> None:

@@ -35,12 +35,15 @@ def _is_map(panel: Panel) -> bool:
 
 def _figure(spec: FigureSpec, name: str) -> dict[str, Any]:
     thinned = any(_each(panel) > 1 for panel in spec.panels)
+    alone = len(spec.panels) == 1
+    shown = spec.panels[0].title if alone and spec.panels[0].title != spec.title else ""
+    said = f"{shown}. {spec.conclusion}" if shown else spec.conclusion
     return {
         "name": name,
-        "conclusion": spec.conclusion + (_THINNED if thinned else ""),
+        "conclusion": said + (_THINNED if thinned else ""),
         "panels": [
             {
-                "title": panel.title or spec.title,
+                "title": spec.title if alone else _titled(spec.title, panel.title),
                 "x": _axis(panel.x),
                 "y": _axis(panel.y),
                 "series": [_series(series, _each(panel)) for series in panel.series],
@@ -49,6 +52,11 @@ def _figure(spec: FigureSpec, name: str) -> dict[str, Any]:
             for panel in spec.panels
         ],
     }
+
+
+def _titled(whole: str, part: str) -> str:
+    """The title of one chart of several, which must be told apart where each stands alone."""
+    return f"{whole}: {part}" if part and part != whole else whole
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

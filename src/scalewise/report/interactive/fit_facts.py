@@ -12,6 +12,7 @@ from scalewise.fit.profile import profile
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import QUANTITY_UNITS
 from scalewise.report.cards.fit import fit_card
+from scalewise.report.cards.fit_figure import relative_residuals
 from scalewise.report.formats import clean
 from scalewise.report.interactive.snippets import snippets
 
@@ -72,13 +73,12 @@ def _residuals(result: FitResult, run_ids: tuple[str, ...]) -> dict[str, Any] | 
     if not result.points:
         return None
     keep = np.unique(np.linspace(0, result.points - 1, MOST_POINTS).round().astype(int))
-    values = result.residuals[keep]
+    values = relative_residuals(result)[keep]
     names = run_ids or tuple(f"run {i + 1}" for i in result.cluster)
     return {
         "columns": {name: rounded(each[keep]) for name, each in columns_of(result).items()},
         "values": rounded(values),
         "observed": rounded(result.observed[keep]),
-        "inLogs": result.objective.in_logs,
         "runs": [clean(names[i]) for i in keep],
         "order": (keep + 1).tolist(),
         "points": result.points,

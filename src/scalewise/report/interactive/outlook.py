@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ def leaderboard(tested: Backtest) -> dict[str, Any]:
         "level": tested.level,
         "recommended": tested.recommended,
         "splits": len(tested.splits),
+        "reach": max((s.reach for s in tested.splits if isfinite(s.reach)), default=None),
         "warnings": list(tested.warnings),
         "policy": tested.policy,
         "scores": [

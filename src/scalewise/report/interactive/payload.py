@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scalewise.core.compute import ACCELERATORS
+from scalewise.core.errors import UnfitDataError
 from scalewise.core.records import to_json
 from scalewise.fit.result import FitResult
 from scalewise.forecast.backtest import Backtest
+from scalewise.report.cards.unfit import unfit_card
 from scalewise.report.interactive.fit_facts import fit_facts
 from scalewise.report.interactive.javascript import evaluators
 from scalewise.report.interactive.mixture import LEVELS, Shelf, mixtures
@@ -46,8 +48,11 @@ def payload(
     level: float = 0.9,
     title: str = "Report",
     provenance: Mapping[str, object] | None = None,
+    failure: UnfitDataError | None = None,
 ) -> Payload:
     """Everything known of a fit, of runs, or of both; screens without data say what they lack.
+
+    ``failure`` is why the runs lead to no fit, where that was tried.
 
     ``level`` is the probability of every interval shown first; what the browser computes may be
     seen at 0.5, 0.8, 0.9 and 0.95 too.
@@ -68,6 +73,9 @@ def payload(
         data["runs"] = run_facts(runs, findings)
     if result is not None:
         data |= _forecasts(result, runs, shelf, level)
+    if failure is not None and runs is not None:
+        card = unfit_card(runs, failure)
+        data["unfit"] = {"fact": card.conclusion, "mend": " ".join(card.caveats)}
     if tested is not None:
         data["backtest"] = leaderboard(tested)
     return Payload(data=data, laws=evaluators(shelf.laws))

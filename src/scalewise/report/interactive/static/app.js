@@ -64,7 +64,7 @@ export function mount(root, data, details = null) {
   const help = keyboard(page);
   nav.append(button("?", () => help.showModal(), { class: "help", "aria-label": "Keyboard help" }));
   ctx.state.open(location.hash);
-  go(ctx.state.screen, "", false);
+  go(ctx.state.screen || (data.unfit ? "runs" : ""), "", false);
   window.addEventListener("hashchange", () => { ctx.state.open(location.hash); go(ctx.state.screen); });
   root.querySelector(".skip")?.addEventListener("click", (event) => { event.preventDefault(); current.panel.querySelector("h2").focus(); });
   return page;

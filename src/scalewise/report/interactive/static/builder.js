@@ -50,7 +50,9 @@ function selected(ctx, chosen) {
 }
 
 function pieces(ctx, notes, chosen) {
-  return [el("h2", {}, ctx.data.title), ...markdown(notes), ...selected(ctx, chosen).map((block) => el("section", {}, contents(block)))];
+  const blocks = selected(ctx, chosen).map((block) => el("section", {}, contents(block)));
+  const empty = blocks.length || notes.trim() ? [] : [el("p", { class: "soft tools" }, "Tick what the report is to show, or write a note.")];
+  return [el("h2", {}, ctx.data.title), ...markdown(notes), ...blocks, ...empty];
 }
 
 function contents(block) {

@@ -59,3 +59,9 @@ export function absent(fact, mend, command = "") {
   return el("div", { class: "absent" }, el("p", { class: "conclusion" }, fact), el("p", {}, mend),
     command ? el("pre", {}, command) : null);
 }
+
+/** The same where a fit is missing: why there is none, if that was found out. */
+export function unfitted(data) {
+  if (data.unfit) return absent(data.unfit.fact, data.unfit.mend);
+  return absent("There is no fit, so there is nothing to ask.", "Fit a law to the runs first.", "scalewise fit RUNS --out fit.json");
+}

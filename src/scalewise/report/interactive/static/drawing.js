@@ -15,8 +15,21 @@ const MARKERS = [
   (r) => `M0,${1.2 * r}L${1.15 * r},${-0.9 * r}H${-1.15 * r}Z`,
   (r) => `M${-0.45 * r},${-1.3 * r}h${0.9 * r}v${0.85 * r}h${0.85 * r}v${0.9 * r}h${-0.85 * r}v${0.85 * r}h${-0.9 * r}v${-0.85 * r}h${-0.85 * r}v${-0.9 * r}h${0.85 * r}Z`,
 ];
-const wide = (text) => LETTER * [...text].length;
-const clip = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("")}…` : text);
+const FULL = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f000}-\u{3ffff}]/u; // drawn twice as wide
+const letters = (text) => [...text].reduce((sum, one) => sum + (FULL.test(one) ? 2 : 1), 0);
+const wide = (text) => LETTER * letters(text);
+
+/** A text of at most so many letters' width. */
+function clip(text, most) {
+  if (letters(text) <= most) return text;
+  let kept = "";
+  for (const one of text) {
+    if (letters(kept + one) > most - 1) break;
+    kept += one;
+  }
+  return `${kept}…`;
+}
+
 const axisTitle = (axis) => (axis.unit ? `${axis.title} (${axis.unit})` : axis.title);
 
 /** The drawing of a chart, `width` pixels wide, and the places of its marks for pointing at. */
@@ -164,7 +177,7 @@ function drawTag(parent, series, points, box) {
   const inside = points.filter(([a, b]) => a >= box.left && a <= box.left + box.plotWidth && b >= box.top + 14 && b <= box.top + box.plotHeight);
   if (!inside.length || (series.tagAt === "start" && box.plotWidth < 480)) return;
   const [a, b] = inside.at(series.tagAt === "start" ? 0 : -1), right = a > box.left + box.plotWidth / 2;
-  parent.append(svg("text", { x: a + (right ? -4 : 4), y: b - 5, "text-anchor": right ? "end" : "start", class: "f-soft", "font-size": TEXT - 1 }, series.tag));
+  parent.append(svg("text", { x: a + (right ? -4 : 4), y: b - 5, "text-anchor": right ? "end" : "start", class: "f-soft s-paper", "stroke-width": 3, "paint-order": "stroke", "font-size": TEXT - 1 }, series.tag));
 }
 
 function drawBand(parent, series, style, x, y) {

@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { copyText } from "./copying.js";
-import { absent, button, el, facts, notes } from "./dom.js";
+import { button, el, facts, notes, unfitted } from "./dom.js";
 import { listed, number, percent } from "./numbers.js";
 import { table } from "./table.js";
 
@@ -13,7 +13,7 @@ export const fit = {
   key: "fit", letter: "f", title: "Fit",
   build(ctx) {
     const { fit: found } = ctx.data;
-    if (!found) return { element: absent("There is no fit.", "Fit a law to the runs.", "scalewise fit RUNS --out fit.json") };
+    if (!found) return { element: unfitted(ctx.data) };
     const level = `${Math.round(100 * ctx.data.level)}%`;
     const constants = table({
       id: "constants", title: `Constants of ${found.key}`, rows: found.constants, caption: `Constants of ${found.key}, with ${level} intervals`,
@@ -39,14 +39,14 @@ function correlation(ctx, found) {
   const matrix = found.correlation;
   if (!matrix || matrix.names.length < 2) return null;
   const strong = [];
-  matrix.names.forEach((a, i) => matrix.names.slice(0, i).forEach((b, j) => { if (Math.abs(matrix.values[i][j]) > STRONG) strong.push(`${b} and ${a}`); }));
+  matrix.names.forEach((a, i) => matrix.names.slice(0, i).forEach((b, j) => { if (Math.abs(matrix.values[i][j]) > STRONG) strong.push(`${b} with ${a}`); }));
   const made = table({
     id: "correlation", title: "Correlation of the constants", columns: [{ name: "constant", format: "code" }, ...matrix.names.map((name) => ({ name, format: "number" }))],
-    rows: matrix.names.map((name, i) => [name, ...matrix.values[i].map((v) => (v === null ? null : Number(v.toFixed(2))))]),
+    rows: matrix.names.map((name, i) => [name, ...matrix.values[i].map((v) => (v === null ? null : Number(v.toFixed(Math.abs(v) > 0.99 ? 4 : 2))))]),
     tint: (value, i, j) => (j > 0 && value !== null ? `tint${Math.min(4, Math.floor(Math.abs(value) * 5))}` : ""),
   });
   return el("div", {}, el("h3", {}, "Correlation of the constants"),
-    el("p", { class: "said" }, strong.length ? `${listed(strong)} move together: read them as a pair, never one alone.` : `No two constants are tied by more than ${STRONG}.`), ctx.block(made, "Fit"));
+    el("p", { class: "said" }, strong.length ? `${listed(strong)} move together: read each pair as one, no constant alone.` : `No two constants are tied by more than ${STRONG}.`), ctx.block(made, "Fit"));
 }
 
 function residuals(ctx, found) {
@@ -66,11 +66,10 @@ function inOrder(names) {
 function residualSpec(left, name, values, axis) {
   const drift = rankCorrelation(values, left.values), sure = 2.6 / Math.sqrt(Math.max(left.values.length - 1, 1));
   const worst = left.values.reduce((best, v, i) => (Math.abs(v) > Math.abs(left.values[best]) ? i : best), 0);
-  const text = (v) => (left.inLogs ? percent(v, true) : number(v, 3));
   return {
     id: `residuals-${name}`, title: `Residuals by ${name}`, height: 200,
-    conclusion: `${Math.abs(drift) > sure ? `They drift (rank correlation ${drift.toFixed(2)})` : `No drift (rank correlation ${drift.toFixed(2)})`}; farthest off is ${left.runs[worst]}, ${text(left.values[worst])}.`,
-    x: axis, y: { title: "measured against law", unit: left.inLogs ? "" : "difference", scale: "linear", format: left.inLogs ? "signed-percent" : "number" },
+    conclusion: `${Math.abs(drift) > sure ? `They drift (rank correlation ${drift.toFixed(2)})` : `No drift (rank correlation ${drift.toFixed(2)})`}; farthest off is ${left.runs[worst]}, ${percent(left.values[worst], true)}.`,
+    x: axis, y: { title: "measured against law", scale: "linear", format: "signed-percent" },
     series: [{ mark: "line", x: [Math.min(...values), Math.max(...values)], y: [0, 0], group: "law", role: "reference" },
       { mark: "points", x: values, y: left.values, group: "runs", names: left.runs }],
   };
@@ -107,7 +106,7 @@ function profiles(ctx, found) {
     el("div", { class: "grid" }, found.profiles.map((curve) => ctx.block(chart({
       id: `profile-${curve.name}`, title: `Profile of ${curve.name}`, height: 190,
       conclusion: `${curve.name} lies between ${number(curve.low, 4)} and ${number(curve.high, 4)}${curve.ends.every((end) => end === "closed") ? "" : ", with an end that the runs leave open"}.`,
-      x: { title: curve.name, unit: curve.unit, ...profileScale(curve.values) },
+      x: { title: curve.name, unit: curve.unit === "1" ? "" : curve.unit, ...profileScale(curve.values) },
       y: { title: "rise", unit: "of what the level allows", scale: "linear", format: "number" },
       series: [{ mark: "line", x: curve.values, y: curve.rise, group: "profile" },
         { mark: "line", x: [curve.values[0], curve.values.at(-1)], y: [1, 1], group: "level", role: "quiet", dashed: true },

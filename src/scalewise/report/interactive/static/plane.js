@@ -1,7 +1,7 @@
 // The compute plane: which models reach which loss, and where the best of each budget lie.
 
 import { chart } from "./chart.js";
-import { absent, el } from "./dom.js";
+import { absent, el, unfitted } from "./dom.js";
 import { count, flops, loss as lossText } from "./numbers.js";
 import { answer } from "./what_if.js";
 
@@ -9,8 +9,8 @@ export const plane = {
   key: "plane", letter: "p", title: "Compute plane",
   build(ctx) {
     if (!ctx.data.plane) {
-      const law = ctx.data.fit ? `This fit of ${ctx.data.fit.key} does not tell how to trade size against tokens` : "There is no fit";
-      return { element: absent(`${law}, so there is no plane to draw.`, "Fit a law in both on runs that vary both.", "scalewise fit RUNS --law chinchilla --out fit.json") };
+      if (!ctx.data.fit) return { element: unfitted(ctx.data) };
+      return { element: absent(`This fit of ${ctx.data.fit.key} does not tell how to trade size against tokens, so there is no plane to draw.`, "Fit a law in both on runs that vary both.", "scalewise fit RUNS --law chinchilla --out fit.json") };
     }
     const drawn = chart(spec(ctx)), split = chart(ratio(ctx));
     const element = el("div", {}, ctx.block(drawn, "Compute plane"), ctx.block(split, "Compute plane"));

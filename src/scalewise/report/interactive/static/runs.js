@@ -28,7 +28,7 @@ export const runs = {
     function effect() { answerLine.replaceChildren(...toldWithout(effects, [...out], data)); }
     effect();
     const element = el("div", {}, data ? notesOf(data) : null, el("h3", { id: "table" }, "Runs"),
-      el("p", { class: "soft" }, "Untick a run, or press x on its row, to see what the answer owes to it."), answerLine,
+      el("p", { class: "soft" }, `Untick a run, or press x on its row, ${effects ? "to see what the answer owes to it" : "for the command that fits without it"}.`), answerLine,
       el("div", { class: "filter" }, filter), ctx.block(made, "Runs"), decisive(ctx, effects), losses(ctx, data), health(ctx, data, filter, made, kept));
     return { element, filter, rows: () => [...element.querySelectorAll("[data-block=runs] tbody tr")], exclude: toggle };
   },
@@ -67,9 +67,11 @@ function toldWithout(effects, out, data) {
 }
 
 function command(out, data) {
-  const quoted = out.map((name) => `'${String(name).replaceAll("'", "")}'`).join(", ");
+  // Names are anybody's text: quoted for the condition, and the whole again for the shell.
+  const quoted = out.map((name) => JSON.stringify(String(name))).join(", ");
   const source = data && /^[\w./-]+$/.test(data.source) ? data.source : "RUNS";
-  const text = `scalewise fit ${source} --where "not (run_id in (${quoted}${out.length === 1 ? "," : ""}))"`;
+  const condition = `not (run_id in (${quoted}${out.length === 1 ? "," : ""}))`.replaceAll("'", "'\\''");
+  const text = `scalewise fit ${source} --where '${condition}'`;
   return button("Copy the command that refits without", () => copyText(text, "the command"));
 }
 
@@ -96,7 +98,8 @@ function losses(ctx, data) {
   const y = keep.map((i) => data.values.loss[i]), x = keep.map((i) => data.values[along][i]);
   return ctx.block(chart({
     id: "runs-loss", title: `Loss of the runs by ${along}`,
-    conclusion: `${counted(keep.length, "finished model")}, from ${lossText(Math.max(...y))} down to ${lossText(Math.min(...y))} nats/token over ${count(Math.max(...x) / Math.min(...x))}-fold ${along}.`,
+    conclusion: keep.length === 1 ? `One finished model, with a loss of ${lossText(y[0])} nats/token.`
+      : `${counted(keep.length, "finished model")}, from ${lossText(Math.max(...y))} down to ${lossText(Math.min(...y))} nats/token over ${count(Math.max(...x) / Math.min(...x))}-fold ${along}.`,
     x: { title: along, unit: along === "flops" ? "FLOP" : "", scale: "log", format: FORMATS[along] }, y: { title: "loss", unit: "nats/token", scale: "log", format: "number" },
     series: [{ mark: "points", x, y, names: keep.map((i) => data.values.run_id[i]), group: "runs" }],
   }), "Runs");

@@ -4,8 +4,8 @@ import { asked } from "./asked.js";
 import { menu, radios, slider } from "./controls.js";
 import { copyText } from "./copying.js";
 import { chart } from "./chart.js";
-import { absent, button, el, facts, notes } from "./dom.js";
-import { count, counted, duration, factor, flops, loss as lossText, number, percent } from "./numbers.js";
+import { button, el, facts, notes, unfitted } from "./dom.js";
+import { count, counted, duration, factor, flops, listed, loss as lossText, number, percent } from "./numbers.js";
 import { allocate, bestSize, predict, reach, solve, splitAt, tokensAt, valueAt, withUnique } from "./predict.js";
 
 const DAY = 86400, HOUR = 3600;
@@ -56,7 +56,7 @@ function computeFor(ctx, rules, target) {
 export const whatIf = {
   key: "what-if", letter: "w", title: "What if",
   build(ctx) {
-    if (!ctx.mix) return { element: absent("There is no fit, so there is nothing to ask.", "Fit a law to the runs first.", "scalewise fit RUNS --out fit.json") };
+    if (!ctx.mix) return { element: unfitted(ctx.data) };
     return ctx.mix.trade ? splitting(ctx) : plain(ctx);
   },
 };
@@ -114,7 +114,7 @@ function controlsOf(ctx) {
   ];
 }
 
-const money = (value) => (value >= 1000 ? count(value) : value.toFixed(2));
+const money = (value) => (value >= 1000 ? count(value) : value >= 0.1 ? value.toFixed(2) : number(value, 2));
 
 const band = (ctx, text, low, high) => (ctx.drawn ? `${text(low)} to ${text(high)}` : "no interval: no resamples behind it");
 
@@ -125,7 +125,7 @@ function sentence(ctx, found) {
   const interval = ctx.drawn ? ` (${level} interval ${lossText(found.loss.low)} to ${lossText(found.loss.high)})` : "";
   const what = values.hold === "loss" ? `The cheapest way to ${lossText(values.target)} nats/token is ` : "";
   return `${what}${count(found.params)} params on ${count(found.tokens)} tokens: loss ${lossText(found.loss.value)} nats/token${interval}, `
-    + `${duration(found.days)} on ${values.gpus} × ${found.chip.name}, ${money(found.cost)} in all.`;
+    + `${duration(found.days)} on ${values.gpus} × ${found.chip.name}, ${money(found.cost)} in all at ${number(values.price, 3)} per GPU-hour.`;
 }
 
 function tilesOf(ctx, found, values) {
@@ -144,12 +144,21 @@ function tilesOf(ctx, found, values) {
 
 function doubtsOf(ctx, found, values) {
   const said = found.held ? [found.held] : [], [column, far] = found.reach[0] || ["", 1];
-  if (far > FAR) said.push(`This is ${factor(far)} beyond the fitted runs in ${column}: the law has been tested at no such scale.`);
+  if (far > FAR) said.push(beyond(ctx, column, far));
   else if (!ctx.data.fit.runs) said.push("Published constants without their runs: no interval is known, nor how far this extrapolates.");
   if (found.days > values.days) said.push(`${duration(found.days)} is past the deadline of ${duration(values.days)}; ${counted(found.needed, "GPU")} would meet it.`);
   if (values.cap && !ctx.mix.unique && found.tokens >= values.cap * 0.999) said.push(`All ${count(values.cap)} tokens are used: the rest of the budget went into size.`);
+  const wrong = ctx.data.runs ? ctx.data.runs.findings.filter((one) => one.severity === "error").map((one) => one.name) : [];
+  if (wrong.length) said.push(`The runs have what makes a fit wrong (${listed(wrong)}): see Runs and health before this is relied on.`);
   if (values.inference) said.push("The budget pays for training and for serving together, 6ND and 2ND.");
   return said;
+}
+
+/** How far is asked beyond the runs, and how far backtests have tried that. */
+function beyond(ctx, column, far) {
+  const { reach: tried } = ctx.data.backtest || {};
+  return `This is ${factor(far)} beyond the fitted runs in ${column}, and its interval assumes that the law goes on unchanged`
+    + `${tried ? `; backtests tried it up to ${factor(tried)} in flops` : ""}.`;
 }
 
 function here(x, y, found, name) {
@@ -246,10 +255,11 @@ function plain(ctx) {
     const found = predict(ctx.mix.predict, given, state.values.level);
     const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : ["params", "tokens", "steps"].includes(fit.unit) ? count : (v) => number(v, 4);
     const interval = ctx.drawn ? `, ${Math.round(100 * state.values.level)}% interval ${text(found.low)} to ${text(found.high)}` : "";
-    said.textContent = `${fit.quantity} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${asked(name, fit.ranges).format(given[name])}`).join(", ")}.`;
+    said.textContent = `${fit.quantity[0].toUpperCase()}${fit.quantity.slice(1)} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${asked(name, fit.ranges).format(given[name])}`).join(", ")}.`;
     const [column, far] = reach(fit.ranges, given)[0] || ["", 1];
     rest.replaceChildren(facts([["why no split", `This fit of ${fit.key} does not tell how to split compute: fit a law in size and tokens, such as chinchilla, to runs that vary both.`],
-      ["extrapolation", far > 1 ? `${factor(far)} in ${column}` : "inside the fitted range"]]));
+      ["extrapolation", fit.runs ? (far > 1 ? `${factor(far)} in ${column}` : "inside the fitted range") : "unknown: published constants without their runs"]]),
+      notes("Caveats", far > FAR ? [beyond(ctx, column, far)] : []) || "");
     const drawn = sweep(ctx, columns[0], given, found);
     if (curve) curve.update(drawn); else main.append(ctx.block(curve = chart(drawn), "What if"));
   }

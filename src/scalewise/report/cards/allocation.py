@@ -23,7 +23,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import by_size, floats
-from scalewise.report.formats import counted, factor, listed, number
+from scalewise.report.formats import counted, factor, level_text, listed, number
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -31,11 +31,12 @@ Row = tuple[str, str, Interval, Format]  # name, unit, value with its interval, 
 
 RULE_OF_THUMB = 20.0  # tokens per param: what is quoted of Hoffmann et al. 2022
 _ROWS = 12
+_ONE_RATIO = 0.005  # in logs, between the budgets: what three digits do not show
 
 
 def allocation_card(allocation: Allocation) -> Card:
     """The model and token count that a budget is best spent on, each with its interval."""
-    level = f"{allocation.level:.0%}"
+    level = level_text(allocation.level)
     quantities: tuple[tuple[str, str, Interval, Format], ...] = (
         (allocation.size, "count", allocation.params, "count"),
         ("tokens", "count", allocation.tokens, "count"),
@@ -67,9 +68,8 @@ def allocation_card(allocation: Allocation) -> Card:
 
 def curve_card(curve: Frontier, *, tokens_unique: float | None = None) -> Card:
     """The allocation at budgets around the one asked about: a curve with a band, not one ratio."""
-    level = f"{curve.level:.0%}"
-    low, ratio, high = curve.tokens_per_param
-    first, last = format_flops(curve.flops[0]), format_flops(curve.flops[-1])
+    level = level_text(curve.level)
+    ratio = curve.tokens_per_param[1]
     repeated = () if tokens_unique is None else (Column("epochs", format="number"),)
     rows = [
         (
@@ -82,13 +82,7 @@ def curve_card(curve: Frontier, *, tokens_unique: float | None = None) -> Card:
     ]  # fmt: skip
     return Card(
         title="Along compute",
-        conclusion=(
-            f"From {first} to {last} FLOP the best tokens per param go from "
-            f"{_ratio_told(_at(curve.tokens_per_param, 0))} to "
-            f"{_ratio_told(_at(curve.tokens_per_param, -1))}"
-            f"{f' ({level} intervals)' if low[-1] < high[-1] else ' (no interval known)'}: "
-            "no one ratio holds at every budget."
-        ),
+        conclusion=_curve_told(curve, level),
         table=Table(
             (
                 Column("flops", format="flops"),
@@ -107,9 +101,26 @@ def curve_card(curve: Frontier, *, tokens_unique: float | None = None) -> Card:
     )
 
 
+def _curve_told(curve: Frontier, level: str) -> str:
+    """Whether one ratio is the best at every budget, which some laws say of themselves."""
+    low, ratio, high = curve.tokens_per_param
+    first, last = (_ratio_told(_at(curve.tokens_per_param, i)) for i in (0, -1))
+    known = f" ({level} intervals)" if low[-1] < high[-1] else " (no interval known)"
+    saying = f"From {format_flops(curve.flops[0])} to {format_flops(curve.flops[-1])} FLOP the best"
+    if np.ptp(np.log(ratio)) < _ONE_RATIO:
+        return (
+            f"{saying} tokens per param stay at {first}{known}: this law has one ratio for every "
+            "budget."
+        )
+    return (
+        f"{saying} tokens per param go from {first} to {last}{known}: no one ratio holds at every "
+        "budget."
+    )
+
+
 def frontier_card(frontier: Frontier, runs: RunTable | None = None) -> Card:
     """Loss and tokens per param along the compute-optimal line, with the runs if given."""
-    level = f"{frontier.level:.0%}"
+    level = level_text(frontier.level)
     low, best, high = frontier.loss
     order = np.unique(np.linspace(0, len(frontier.flops) - 1, _ROWS).round().astype(int))
     columns = [Column("flops", format="flops"), Column("tokens", format="count")]
@@ -185,7 +196,7 @@ def _ratio_panel(frontier: Frontier) -> Panel:
             Series(mark="line", x=ends, y=(RULE_OF_THUMB,) * 2, role="reference",
                    label=f"{RULE_OF_THUMB:g}, a rule of thumb", group="rule"),
             Series(mark="band", x=flops, y=best, low=low, high=high, group="ratio",
-                   label=f"{frontier.level:.0%} interval"),
+                   label=f"{level_text(frontier.level)} interval"),
             *(Series(mark="line", x=flops, y=edge, group="ratio", hollow=True)
               for edge in ((low, high) if low != high else ())),
             Series(mark="line", x=flops, y=best, group="ratio", label="compute-optimal"),
@@ -243,7 +254,7 @@ def _panel(frontier: Frontier, runs: RunTable | None) -> Panel:
     flops = floats(frontier.flops)
     line = (
         Series(mark="band", x=flops, y=best, low=low, high=high, group="frontier",
-               label=f"{frontier.level:.0%} for a new run"),
+               label=f"{level_text(frontier.level)} for a new run"),
         Series(mark="line", x=flops, y=best, group="frontier", label="compute-optimal frontier"),
     )  # fmt: skip
     points: tuple[Series, ...] = ()

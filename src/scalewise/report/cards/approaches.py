@@ -25,7 +25,7 @@ from scalewise.report.card import (
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, listed
+from scalewise.report.formats import counted, level_text, listed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,7 +36,7 @@ _NAMES = {"envelope": "envelope", "pareto": "Pareto frontier", "parabola": "para
 
 def approaches_card(found: Approaches) -> Card:
     """Exponents and optimum of every approach that could be run, and where and why they part."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     rows: list[tuple[Cell, ...]] = [
         (
             e.title, e.a.value, *edges(e.a), e.params.value, *edges(e.params),
@@ -77,7 +77,7 @@ def approaches_card(found: Approaches) -> Card:
 
 def isoflop_card(found: IsoFlop) -> Card:
     """The isoFLOP valleys: each budget's points, its vertex, and what was left out and why."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     a = found.params.exponent
     rows: list[tuple[Cell, ...]] = [
         (

@@ -7,7 +7,7 @@ from math import isfinite
 
 from scalewise.forecast.backtest import NAIVE, Backtest, LawScore
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import counted, factor, percent
+from scalewise.report.formats import counted, factor, level_text, percent
 
 
 def backtest_card(backtest: Backtest) -> Card:
@@ -42,7 +42,7 @@ def score_table(scores: Sequence[LawScore], level: float) -> Table:
             Column("law", format="code"),
             Column("points", format="integer"), Column("mean |error|", format="percent"),
             Column("worst error", format="signed-percent"), Column("bias", format="signed-percent"),
-            Column(f"inside {level:.0%}", format="percent"),
+            Column(f"inside {level_text(level)}", format="percent"),
             Column("interval width", format="percent"), Column("interval score", format="number"),
         ),
         tuple(rows),
@@ -106,7 +106,7 @@ def _conclusion(backtest: Backtest) -> str:
     if chosen is not backtest.scores[0]:
         text = text.replace("forecasts held-out larger runs best", "is recommended")
     if chosen.coverage is not None:
-        text += f", {chosen.coverage:.0%} of them inside the {backtest.level:.0%} interval"
+        text += f", {chosen.coverage:.0%} of them inside the {level_text(backtest.level)} interval"
     if naive:
         best = min(naive, key=lambda s: s.mean_abs_error)
         text += f"; the better naive rule ({best.law}) misses by {percent(best.mean_abs_error)}"

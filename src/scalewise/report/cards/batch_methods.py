@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scalewise.forecast.batch_methods import BatchMeasurement, Method, MethodComparison
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import factor, listed
+from scalewise.report.formats import factor, level_text, listed
 
 MEASURES: dict[Method, str] = {
     "contours": (
@@ -25,7 +25,7 @@ MEASURES: dict[Method, str] = {
 
 def batch_methods_card(found: MethodComparison, *, level: float = 0.9) -> Card:
     """Each measured critical batch beside the joint fit's number of the same kind."""
-    share = f"{level:.0%}"
+    share = level_text(level)
     rows: list[tuple[Cell, ...]] = [
         (
             m.method, "global" if m.is_global else "local", m.loss, m.params_nonembed,

@@ -6,12 +6,12 @@ from scalewise.forecast.borrowed import BorrowedForecast
 from scalewise.report.card import Card, Column, Fact, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.prediction import inputs_text
-from scalewise.report.formats import cell
+from scalewise.report.formats import cell, level_text
 
 
 def borrowed_card(found: BorrowedForecast) -> Card:
     """Loss with its interval, and each constant with where it comes from."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     reach, column = farthest(found.extrapolation)
     given = inputs_text({"params": found.params, "tokens": found.tokens})
     ends = f"{level} interval {cell(found.low, 'loss')} to {cell(found.high, 'loss')}"

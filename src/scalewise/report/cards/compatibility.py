@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from scalewise.fit.likelihood import Compatibility
 from scalewise.report.card import Card, Column, Fact, Table
+from scalewise.report.formats import level_text
 
 _UNLIKELY = 0.05
 
@@ -21,7 +22,7 @@ def compatibility_card(found: Mapping[str, Compatibility], level: float = _UNLIK
     if refused:
         said.append(
             f"The runs refuse {', '.join(refused)}: losses this far off would come by chance in "
-            f"less than {level:.0%} of such experiments."
+            f"less than {level_text(level)} of such experiments."
         )
     return Card(
         title="Constants stated elsewhere",

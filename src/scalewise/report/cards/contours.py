@@ -12,7 +12,7 @@ from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, S
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import number
+from scalewise.report.formats import level_text, number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,7 +22,7 @@ _MOST_RUNS = 2000  # points of a figure
 
 def contours_card(found: Contours) -> Card:
     """The cheapest model of each loss, and the lines of equal loss over the plane of the runs."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     rows: list[tuple[Cell, ...]] = [
         (
             c.loss, c.params.value, *edges(c.params), c.optimal_tokens.value,
@@ -89,7 +89,7 @@ def _figure(found: Contours) -> FigureSpec:
         Series(mark="band", x=floats(best), y=floats(tokens), low=floats(edge_low),
                high=floats(edge_high), group="frontier"),
         Series(mark="line", x=floats(best), y=floats(tokens), group="frontier",
-               label="frontier" if np.all(low == high) else f"frontier, {found.level:.0%} band"),
+               label="frontier" if np.all(low == high) else f"frontier, {level_text(found.level)} band"),
     ]  # fmt: skip
     return FigureSpec(
         "Lines of equal loss in size and tokens",

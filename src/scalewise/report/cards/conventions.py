@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalewise.plan.conventions import Convention, Conventions
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.allocation import edges
-from scalewise.report.formats import counted
+from scalewise.report.formats import counted, level_text
 
 TITLE = "The exponent by counting convention"
 KAPLAN, HOFFMANN = 0.73, 0.50  # exponents of the two papers
@@ -21,7 +21,7 @@ _LABELS = {
 
 def conventions_card(found: Conventions) -> Card:
     """The exponent of the compute-optimal size under each way of counting, and why it moves."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     rows: list[tuple[Cell, ...]] = [
         (
             _label(row), row.size, row.flops, row.a.value, row.a.low, row.a.high,
@@ -126,7 +126,7 @@ def _figure(found: Conventions) -> FigureSpec:
                     Series(mark="intervals", x=values, y=places,
                            low=tuple(row.a.low for row in found.rows),
                            high=tuple(row.a.high for row in found.rows),
-                           spans="x", label=f"{found.level:.0%} interval", group="exponent"),
+                           spans="x", label=f"{level_text(found.level)} interval", group="exponent"),
                 ),
             ),
         ),

@@ -12,7 +12,7 @@ from scalewise.forecast.contours import Contour, Contours
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, number
+from scalewise.report.formats import counted, level_text, number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,7 +34,7 @@ def critical_batch_card(
 
     ``contours`` are those measured; each is drawn with its own interval.
     """
-    share = f"{level:.0%}"
+    share = level_text(level)
     losses = _losses(trajectory, params_nonembed)
     value = np.asarray(trajectory.critical_batch(losses, params_nonembed))
     low, high = (
@@ -106,7 +106,7 @@ def critical_batch_card(
 
 def contours_card(found: Contours, *, level: float = 0.9) -> Card:
     """Steps against tokens at equal loss: measured batches and the hyperbola of each level."""
-    share = f"{level:.0%}"
+    share = level_text(level)
     beyond = len(found.contours) - len(found.straddling)
     others = "; the others are extrapolations and enter no law" if beyond else ""
     shown = _shown(found.contours)

@@ -14,7 +14,7 @@ from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Pa
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.prediction import inputs_text
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import clean, counted, listed, number, percent
+from scalewise.report.formats import clean, counted, level_text, listed, number, percent
 
 _LINE = 48  # points per drawn line
 _DRAWN = 6  # tasks that can be told apart in one figure
@@ -102,7 +102,7 @@ def _tasks_figure(result: FitResult) -> FigureSpec:
 def error_card(forecast: ErrorForecast, given: Mapping[str, Any]) -> Card:
     """A forecast of one model's error, with what each step does to its interval."""
     prediction = forecast.prediction
-    level = f"{prediction.level:.0%}"
+    level = level_text(prediction.level)
     reach, column = farthest(prediction.extrapolation)
     rows: list[tuple[Cell, ...]] = [_part("both steps", (forecast.low, forecast.high))]
     if forecast.loss is not None:
@@ -168,7 +168,7 @@ def downstream_backtest_card(backtest: DownstreamBacktest) -> Card:
             f"The error of {counted(len(shown), 'held-out run')} was forecast to "
             f"{percent(backtest.mean_abs_error)} on average, to "
             f"{percent(backtest.mean_abs_error_at_true_loss)} had the losses been known; {inside} "
-            f"of {len(shown)} lie inside the {backtest.level:.0%} interval{tail}."
+            f"of {len(shown)} lie inside the {level_text(backtest.level)} interval{tail}."
         ),
         table=Table(
             (

@@ -15,7 +15,7 @@ from scalewise.report.cards.doubts import (
     spread_sentence,
 )
 from scalewise.report.cards.fit_figure import fit_figure
-from scalewise.report.formats import clean, counted, listed, number, percent
+from scalewise.report.formats import clean, counted, level_text, listed, number, percent
 
 
 def fit_card(result: FitResult, *, level: float = 0.9) -> Card:
@@ -120,8 +120,8 @@ def _constants(result: FitResult, level: float) -> Table:
     return Table(
         (
             Column("constant", format="code"), Column("value", format="number"),
-            Column(f"{level:.0%} low", format="number"),
-            Column(f"{level:.0%} high", format="number"), Column("unit"), Column("mark"),
+            Column(f"{level_text(level)} low", format="number"),
+            Column(f"{level_text(level)} high", format="number"), Column("unit"), Column("mark"),
             Column("meaning"),
         ),
         tuple(rows),

@@ -13,7 +13,7 @@ from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Pa
 from scalewise.report.cards.backtest import error_figure, failures, score_table
 from scalewise.report.cards.doubts import rests_on, spread_sentence
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import counted, factor, listed, percent
+from scalewise.report.formats import counted, factor, level_text, listed, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -23,7 +23,7 @@ _LAWS_SHOWN = 5
 
 def held_out_card(forecast: HeldOutForecast) -> Card:
     """Each held-out model: forecast, interval, what it reached, and whether the interval held."""
-    level = f"{forecast.level:.0%}"
+    level = level_text(forecast.level)
     rows: list[tuple[Cell, ...]] = [
         (
             p.run_id, p.params, p.tokens, p.flops, p.measured, p.predicted, p.low, p.high,
@@ -82,7 +82,7 @@ def _conclusion(forecast: HeldOutForecast) -> str:
         f"The held-out models ({sizes} params) were forecast to "
         f"{percent(forecast.auto.mean_abs_error)} on average, "
         f"{percent(abs(forecast.auto.worst_error))} at worst; {inside} of {len(points)} lie "
-        f"inside the {forecast.level:.0%} interval. Extrapolation {factor(forecast.split.reach)} "
+        f"inside the {level_text(forecast.level)} interval. Extrapolation {factor(forecast.split.reach)} "
         f"in flops, from {counted(forecast.result.runs, 'run')}"
     )
     if forecast.seed_noise is not None:
@@ -134,7 +134,7 @@ def _figure(forecast: HeldOutForecast) -> FigureSpec:
     inside = sum(p.inside for p in forecast.auto.points)
     return FigureSpec(
         "Forecast against truth",
-        f"Bars are {forecast.level:.0%} intervals: {inside} of {len(forecast.auto.points)} hold "
+        f"Bars are {level_text(forecast.level)} intervals: {inside} of {len(forecast.auto.points)} hold "
         "what the model reached. Errors are forecast over reached, minus one.",
         (_loss_panel(forecast), _error_panel(forecast, chosen)),
     )
@@ -149,7 +149,7 @@ def _loss_panel(forecast: HeldOutForecast) -> Panel:
         Series(mark="points", x=floats(x), y=floats(y), label="fitted runs", role="quiet"),
         Series(mark="intervals", x=flops, y=tuple(p.predicted for p in points),
                low=tuple(p.low for p in points), high=tuple(p.high for p in points),
-               label=f"forecast, {forecast.level:.0%}", group="forecast"),
+               label=f"forecast, {level_text(forecast.level)}", group="forecast"),
         Series(mark="points", x=flops, y=tuple(p.measured for p in points),
                label="reached", group="reached", hollow=True),
     )  # fmt: skip
@@ -171,7 +171,7 @@ def _error_panel(forecast: HeldOutForecast, chosen: list[int]) -> Panel:
         Series(mark="intervals", x=tuple(p.relative_error for p in points), y=rows,
                low=tuple(p.low / p.measured - 1 for p in points),
                high=tuple(p.high / p.measured - 1 for p in points), spans="x",
-               label=f"auto, {forecast.level:.0%}", group="forecast"),
+               label=f"auto, {level_text(forecast.level)}", group="forecast"),
     ]  # fmt: skip
     others = [
         s

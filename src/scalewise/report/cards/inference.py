@@ -25,14 +25,14 @@ from scalewise.report.card import (
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import listed, number, percent
+from scalewise.report.formats import level_text, listed, number, percent
 
 Paid = tuple[Bill, Bill]  # of the cheapest model and of the compute-optimal one
 
 
 def inference_card(found: InferenceOptimum, *, asked: str = "", paid: Paid | None = None) -> Card:
     """Both models of one quality, what they cost to train and to serve, and what is saved."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     rows, formats = _rows(found, paid)
     serving = found.serving
     rule = f"{TRAINING:g} N D to train, {SERVING:g} N per token to serve"

@@ -21,7 +21,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.formats import counted, listed
+from scalewise.report.formats import counted, level_text, listed
 
 RUNS_SHOWN = 10
 UNITS: dict[Asked, str] = {"loss": "nats/token", "tokens_per_param": "tokens/param"}
@@ -67,7 +67,7 @@ def _remark(row: LeftOut) -> str:
 
 
 def _conclusion(found: Influence) -> str:
-    write, level = found.target.told, f"{found.level:.0%}"
+    write, level = found.target.told, level_text(found.level)
     value, low, high = (write(v) for v in (found.base.value, found.base.low, found.base.high))
     text = (
         f"The answer at {found.target} is {value} {found.target.unit} ({level} interval {low} to "
@@ -118,7 +118,7 @@ def _figure(found: Influence) -> FigureSpec:
         panels.append(_panel(f"Without each run, the {len(runs)} that change most", runs, found))
     return FigureSpec(
         f"The answer at {found.target} with sizes and runs left out",
-        f"The band is the {found.level:.0%} interval of the whole fit; a mark outside it is a size "
+        f"The band is the {level_text(found.level)} interval of the whole fit; a mark outside it is a size "
         "or run that decides the answer.",
         tuple(panels),
     )
@@ -158,5 +158,5 @@ def base_marks(base: Interval, rows: int, level: float) -> tuple[Series, ...]:
         Series(mark="band", spans="x", x=(base.value, base.value), y=ends, group="base",
                low=(base.low, base.low), high=(base.high, base.high)),
         Series(mark="intervals", spans="x", x=(base.value,), y=(0.0,), low=(base.low,),
-               high=(base.high,), group="base", label=f"as fitted, {level:.0%} interval"),
+               high=(base.high,), group="base", label=f"as fitted, {level_text(level)} interval"),
     )  # fmt: skip

@@ -31,12 +31,12 @@ from scalewise.report.cards.doubts import (
     reach_sentence,
 )
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import factor, number, percent
+from scalewise.report.formats import factor, level_text, number, percent
 
 
 def overfit_card(found: Overfit) -> Card:
     """What a size needs of distinct tokens, and what a data set costs it."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     reach, column = farthest(found.extrapolation)
     reached = (
         reach_sentence(reach, column, found.runs) if found.runs else published_reach(reach, column)
@@ -79,7 +79,7 @@ def overfit_card(found: Overfit) -> Card:
 
 def efficient_card(run: EfficientRun, trajectory: Trajectory) -> Card:
     """What a compute budget is best spent on by the closed-form frontier, and how flat that is."""
-    level = f"{run.level:.0%}"
+    level = level_text(run.level)
     known = run.loss.low < run.loss.high
     rows: list[Row] = [
         ("params_nonembed", "count", run.params_nonembed, "count"),

@@ -15,7 +15,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.formats import counted, number, percent
+from scalewise.report.formats import counted, level_text, number, percent
 
 _REPEATS_SHOWN = 3
 
@@ -25,7 +25,7 @@ def noise_card(split: NoiseSplit) -> Card:
     form: Format = "percent" if split.in_logs else "number"
     unit = "" if split.in_logs else "nats/token"
     scale = "relative to the loss" if split.in_logs else "in nats/token"
-    level = f"{split.level:.0%}"
+    level = level_text(split.level)
     rows: list[tuple[Cell, ...]] = [
         (part.name, part.sd, part.low, part.high, part.degrees, part.share, part.told)
         for part in split.parts

@@ -13,14 +13,14 @@ from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Pa
 from scalewise.report.cards.doubts import reach_told
 from scalewise.report.cards.shades import floats
 from scalewise.report.cards.trajectory import thinned
-from scalewise.report.formats import counted, percent
+from scalewise.report.formats import counted, level_text, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def on_track_card(found: OnTrack) -> Card:
     """Whether a run keeps to its band, when it left, and the loss it will end at."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     share = float(np.mean(found.outside))
     return Card(
         title="On track",
@@ -63,13 +63,13 @@ def verdict(found: OnTrack) -> str:
     """One sentence on whether the run keeps to its band."""
     if found.left_at is not None:
         return (
-            f"The run has left the {found.level:.0%} band for good: from step "
+            f"The run has left the {level_text(found.level)} band for good: from step "
             f"{format_count(found.left_at)} on it lies {found.side} it."
         )
     if found.first_departure is None:
-        return f"The run is on track: every point lies in the {found.level:.0%} band."
+        return f"The run is on track: every point lies in the {level_text(found.level)} band."
     return (
-        f"The run is on track: it left the {found.level:.0%} band at step "
+        f"The run is on track: it left the {level_text(found.level)} band at step "
         f"{format_count(found.first_departure)} but has not stayed outside."
     )
 

@@ -12,7 +12,7 @@ from scalewise.fit.prediction import Prediction
 from scalewise.laws.law import QUANTITY_UNITS, Quantity
 from scalewise.report.card import Card, Cell, Column, Fact, Format, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
-from scalewise.report.formats import cell, listed
+from scalewise.report.formats import cell, level_text, listed
 
 _BARE = ("error", "params", "tokens", "lr_peak")
 
@@ -21,7 +21,7 @@ def prediction_card(prediction: Prediction, given: Mapping[str, Any]) -> Card:
     """A forecast at the inputs ``given`` by column; scalars, or arrays that broadcast."""
     unit = quantity_unit(prediction.quantity)
     form = quantity_format(prediction.quantity)
-    level = f"{prediction.level:.0%}"
+    level = level_text(prediction.level)
     reach, column = farthest(prediction.extrapolation)
     columns = [Column(name, format=input_format(name)) for name in given]
     columns += [

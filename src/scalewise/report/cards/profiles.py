@@ -9,7 +9,7 @@ import numpy as np
 from scalewise.fit.profile import Profile
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import counted, listed
+from scalewise.report.formats import counted, level_text, listed
 
 _SHOWN = 8  # panels
 _TALLEST = 4.0  # of the figure, in rises that end the interval
@@ -17,7 +17,7 @@ _TALLEST = 4.0  # of the figure, in rises that end the interval
 
 def profiles_card(profiles: Sequence[Profile], *, skipped: Sequence[str] = ()) -> Card:
     """The profile interval of each number, and which numbers have no limit."""
-    level = f"{profiles[0].level:.0%}"
+    level = level_text(profiles[0].level)
     rows: list[tuple[Cell, ...]] = [
         (p.name, p.unit, p.best, p.low, p.high, p.verdict) for p in profiles
     ]

@@ -8,12 +8,12 @@ from scalewise.plan.target import answer
 from scalewise.plan.variations import FACTORS
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.influence import FORMATS, UNITS, answer_axis, base_marks
-from scalewise.report.formats import counted
+from scalewise.report.formats import counted, level_text
 
 
 def sensitivity_card(found: Sensitivity) -> Card:
     """The answer under every choice varied, and which choice matters most."""
-    asked, level = found.target.asked, f"{found.level:.0%}"
+    asked, level = found.target.asked, level_text(found.level)
     return Card(
         title="Sensitivity",
         conclusion=f"{found} {_stated(found, level)}",
@@ -107,7 +107,7 @@ def _figure(found: Sensitivity) -> FigureSpec:
         ))  # fmt: skip
     return FigureSpec(
         f"The answer at {found.target} by choice",
-        f"Each mark is a fit of its own with one choice changed; the band is the {found.level:.0%} "
+        f"Each mark is a fit of its own with one choice changed; the band is the {level_text(found.level)} "
         "interval of the fit as made.",
         (
             Panel(

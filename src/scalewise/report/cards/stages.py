@@ -7,7 +7,7 @@ from scalewise.fit.result import FitResult, FitStatus
 from scalewise.forecast.asymptotes import asymptotes
 from scalewise.forecast.stage_notes import NOT_POSSIBLE
 from scalewise.report.card import Card, Column, Table
-from scalewise.report.formats import counted, listed
+from scalewise.report.formats import counted, level_text, listed
 
 
 def stage_cards(result: FitResult, *, level: float = 0.9) -> list[Card]:
@@ -38,7 +38,7 @@ def stages_card(result: FitResult) -> Card:
 def floors_card(result: FitResult, *, level: float = 0.9) -> Card:
     """The loss that each size converges to, beside the loss where its runs ended."""
     floors = asymptotes(result, level=level)
-    share, last = f"{level:.0%}", floors[-1]
+    share, last = level_text(level), floors[-1]
     return Card(
         title="Floor of each size",
         conclusion=(

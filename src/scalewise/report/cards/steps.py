@@ -22,7 +22,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.allocation import Row, edges, quantity_table, told
 from scalewise.report.cards.doubts import reach_told
-from scalewise.report.formats import factor, number, percent
+from scalewise.report.formats import factor, level_text, number, percent
 
 _OCTAVE = 4  # batches of the frontier to one row of its table
 _TERMS = (
@@ -38,7 +38,7 @@ def steps_card(found: BatchTradeoff, *, runs: int = 0, spread: float = 1.0) -> C
 
     ``spread`` is by how much held-out curves widened the fit's own intervals of a loss.
     """
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     known = found.floor.low < found.floor.high
     rows: list[Row] = [
         ("floor of the size", "nats/token", found.floor, "loss"),
@@ -97,7 +97,7 @@ def doubling_sentence(found: Doubling) -> str:
 
 def frontier_card(found: BatchTradeoff) -> Card:
     """Steps against tokens, and time against compute, at batches around the critical one."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     shown = found.frontier[::-_OCTAVE][::-1]  # the largest batch is always there
     timed = found.fleet is not None
     small, large = shown[0], shown[-1]
@@ -162,7 +162,7 @@ def cheapest_card(found: CheapestBatch, fleet: Fleet, *, level: float) -> Card:
             f"{told(point.days, _days)}, {unit} {told(point.cost, format_count)}."
         ),
         facts=(Fact("accelerators", fleet_told(fleet)),),
-        table=quantity_table(rows, f"{level:.0%}"),
+        table=quantity_table(rows, level_text(level)),
         caveats=_cheapest_caveats(found, level),
     )
 
@@ -190,7 +190,7 @@ def _cheapest_caveats(found: CheapestBatch, level: float) -> tuple[str, ...]:
 
 def unreachable_card(found: Unreachable, *, runs: int = 0) -> Card:
     """A loss that no number of steps reaches, with the floor that forbids it."""
-    level = f"{found.level:.0%}"
+    level = level_text(found.level)
     size = (
         "no size reaches it"
         if np.isinf(found.smallest_size)

@@ -138,7 +138,11 @@ def _caveats(study: Study, widest: Sequence[Cell]) -> tuple[str, ...]:
             "could as well have been others."
         )
     if len(widest) > _MOST_ROWS:
-        found.append(f"{len(widest) - _MOST_ROWS} rows are not shown; --json and --out have all.")
+        rows = len(widest) - _MOST_ROWS
+        found.append(
+            f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} not shown; --json and --out "
+            "have all."
+        )
     return (*study.warnings, *found)
 
 
@@ -263,7 +267,7 @@ def _means_conclusion(means: Sequence[Mean]) -> str:
     own = [m for m in means if (m.law, m.objective, m.policy) == setting]
     first, last = own[0], own[-1]
     text = (
-        f"With {first.bin} models the mean error over {_families(first.families)} is "
+        f"With {first.bin} model{'' if first.bin == '1' else 's'} the mean error over {_families(first.families)} is "
         f"{percent(first.mean_abs_error)}"
     )
     if last is not first:

@@ -8,7 +8,7 @@ from scalewise.forecast.backtest import NAIVE
 from scalewise.forecast.task_backtest import TaskBacktest, TaskOutcome, TaskScore
 from scalewise.forecast.task_verdict import Verdict
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import clean, counted, factor
+from scalewise.report.formats import clean, counted, factor, level_text
 
 _REASONS = 12  # tasks whose reason is told; the table has them all
 
@@ -40,7 +40,7 @@ def _conclusion(backtest: TaskBacktest) -> str:
     if points:
         inside = sum(p.inside for p in points)
         text += (
-            f"; {inside} of {len(points)} forecasts lie inside the {backtest.level:.0%} interval"
+            f"; {inside} of {len(points)} forecasts lie inside the {level_text(backtest.level)} interval"
         )
     return f"{text}."
 
@@ -73,7 +73,7 @@ def _table(backtest: TaskBacktest) -> Table:
             Column("task"), Column("verdict"), Column("method", format="code"),
             Column("points", format="integer"), Column("off by", "points", "number"),
             Column("bias", "points", "number"), Column("naive off by", "points", "number"),
-            Column(f"inside {backtest.level:.0%}", format="percent"),
+            Column(f"inside {level_text(backtest.level)}", format="percent"),
             Column("width", "points", "number"), Column("interval score", "points", "number"),
         ),
         tuple(rows),

@@ -23,7 +23,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.doubts import reach_told
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, listed, percent
+from scalewise.report.formats import counted, level_text, listed, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Log = tuple[Array, Array]  # steps and losses of a run
@@ -35,7 +35,7 @@ _MOST_POINTS = 60  # measured points of one curve that are drawn
 
 def curve_card(curve: LossCurve, log: Log | None = None) -> Card:
     """The loss along a run with its band, and the measured (step, loss) of ``log`` if given."""
-    level = f"{curve.level:.0%}"
+    level = level_text(curve.level)
     tail = reach_told(curve.extrapolation, curve.runs)
     edge = (
         f"{level} interval {curve.low[-1]:.4f} to {curve.high[-1]:.4f}"

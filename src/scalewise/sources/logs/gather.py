@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from scalewise.core.errors import MissingExtraError, RunDataError
-from scalewise.runs.columns import canonical_name
 from scalewise.runs.quote import bare, listed
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import SIZES, RunTable
@@ -22,7 +21,7 @@ from scalewise.sources.logs.merge import merged
 from scalewise.sources.logs.mlflow_server import SERVER, read_server
 from scalewise.sources.logs.readers import READERS
 from scalewise.sources.logs.safetensors import counts_beside
-from scalewise.sources.logs.table import column_names
+from scalewise.sources.logs.table import TableReader, column_names
 from scalewise.sources.logs.understand import Understood, plausible, understand
 from scalewise.sources.logs.wandb_cloud import CLOUD, read_project
 
@@ -30,6 +29,12 @@ Paths = str | Path | Sequence[str | Path]
 Given = Corrections | Mapping[str, object] | str | Path | None
 
 _TOLD_UNITS = 5
+# Columns by which the rows of a table are runs, unless they are the steps of one.
+_TELLS_RUNS = {"run_id", "params", "params_nonembed", "flops", "tokens"}
+_NAMES_RUNS = {"run_id", "family", "eval_set", "is_final", "is_annealed"}
+# What does not change within a run.
+_OF_ONE_RUN = (*SIZES, "corpus", "tokenizer", "context_length", "vocab_size", "d_model", "n_layer",
+               "lr_peak", "steps", "warmup_steps", "seed")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,7 +134,7 @@ class _Gathered:
         if unit.reader.key == "table" and self._table(unit.path):
             return None
         try:
-            logs = unit.reader.read(unit.path, wanted=self.keep)
+            logs = self._read(unit)
         except RunDataError as error:
             return error
         except (ValueError, OverflowError) as error:
@@ -147,19 +152,37 @@ class _Gathered:
         self.logs += [_with_weights(log, unit.path) for log in logs]
         return None
 
+    def _read(self, unit: Unit) -> list[Log]:
+        if isinstance(unit.reader, TableReader):
+            axis = self.corrections.columns.get("step")
+            return unit.reader.read(unit.path, wanted=self.keep, axis=axis)
+        return unit.reader.read(unit.path, wanted=self.keep)
+
     def _table(self, path: Path) -> bool:
-        """Take a file that is a run table already: its rows name runs or sizes."""
-        try:
-            columns = {c: m for c, m in self.corrections.columns.items() if m in column_names(path)}
-            table = read_runs(path, mapping=columns or None)
-        except RunDataError:
-            return False
-        if not {"run_id", "params", "params_nonembed", "flops"} & set(table.mapping):
-            return False
-        if _is_curve(table):
+        """Take a file that is a run table already: its rows name runs, sizes or token counts."""
+        table = _as_table(path, self.corrections.columns)
+        if table is None or not _TELLS_RUNS & set(table.mapping) or _is_curve(table):
             return False
         self.tables.append((path, table))
         return True
+
+
+def is_one_run(path: str | Path, columns: Mapping[str, str] | None = None) -> bool:
+    """Whether the rows of a table are the steps of one run, which `gather` reads as a log.
+
+    ``columns`` are what the user says of it, as in a mapping: ``{"step": "it"}``.
+    """
+    table = _as_table(Path(path), columns or {})
+    return table is not None and _is_curve(table)
+
+
+def _as_table(path: Path, columns: Mapping[str, str]) -> RunTable | None:
+    """The rows of a table under canonical names, each a run; None if they measure none."""
+    try:
+        present = {c: m for c, m in columns.items() if m in column_names(path)}
+        return read_runs(path, mapping=present or None)
+    except RunDataError:
+        return None
 
 
 def _labelled(tables: Sequence[tuple[Path, RunTable]]) -> tuple[RunTable, ...]:
@@ -178,13 +201,17 @@ def _labelled(tables: Sequence[tuple[Path, RunTable]]) -> tuple[RunTable, ...]:
 
 
 def _is_curve(table: RunTable) -> bool:
-    """Whether rows without a run_id are the steps of one run, which tells its size on each."""
-    if {"run_id", "family", "eval_set", "is_final", "is_annealed"} & set(table.mapping):
+    """Whether rows without a run_id are the steps of one run, which may tell its size on each."""
+    frame = table.frame
+    if _NAMES_RUNS & set(table.mapping) or "step" not in table.mapping or len(table) < 2:
         return False
-    if canonical_name(table.mapping.get("step", "")) != "step" or len(table) < 2:
+    if any(table.has(name) and frame[name].drop_nulls().n_unique() > 1 for name in _OF_ONE_RUN):
         return False
-    sizes = [table.frame[name].drop_nulls().n_unique() for name in SIZES if table.has(name)]
-    return max(sizes, default=1) == 1 and bool((np.diff(table.column("step")) > 0).all())
+    # A schedule of batches has stages; rows of as many batches are as many runs.
+    if table.has("batch_tokens") and 2 * frame["batch_tokens"].n_unique() > max(len(table), 2):
+        return False
+    has_size = any(table.has(name) for name in (*SIZES, "flops"))
+    return not has_size or bool((np.diff(table.column("step")) > 0).all())
 
 
 def _with_weights(log: Log, unit: Path) -> Log:

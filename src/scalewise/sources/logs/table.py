@@ -45,8 +45,10 @@ class TableReader:
         is_damaged = suffix in _PARQUET and not names and bool(head_of(path, 1))
         return [path] if is_damaged or any(_is_measure(name) for name in names) else []
 
-    def read(self, unit: Path, *, wanted: Wanted | None = None) -> list[Log]:
-        """The numbers of a table as one run.
+    def read(
+        self, unit: Path, *, wanted: Wanted | None = None, axis: str | None = None
+    ) -> list[Log]:
+        """The numbers of a table as one run; ``axis`` is the column that the user calls step.
 
         Raises RunDataError if it is unreadable, or no column counts steps.
         """
@@ -54,8 +56,8 @@ class TableReader:
         loaded = load(unit)
         lost = {"truncated bytes": loaded.truncated} if loaded.truncated else {}
         frame = loaded.frame.select(_numbers(simplify(cells), lost) for cells in loaded.frame)
-        axis = next((n for n in frame.columns if canonical_name(n) == "step"), None)
-        axis = axis or next((n for n in frame.columns if n in ("_step", "Step")), None)
+        if axis not in frame.columns:
+            axis = next((n for n in frame.columns if canonical_name(n) == "step"), None)
         if axis is None or not frame[axis].dtype.is_numeric():
             raise RunDataError(
                 f"{bare(str(unit), 200)} is no run table, and no column of it counts steps.",

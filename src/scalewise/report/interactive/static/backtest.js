@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { menu } from "./controls.js";
 import { absent, el, notes } from "./dom.js";
-import { counted, percent } from "./numbers.js";
+import { counted, levelText, percent } from "./numbers.js";
 import { table } from "./table.js";
 
 export const backtest = {
@@ -11,7 +11,7 @@ export const backtest = {
   build(ctx) {
     const tested = ctx.data.backtest;
     if (!tested) return { element: absent("The laws were not backtested in this page.", "A report on a run table holds the backtest.", "scalewise report RUNS --out report.html") };
-    const level = `${Math.round(100 * tested.level)}%`;
+    const level = levelText(tested.level);
     const ranked = tested.scores.filter((s) => s.held), best = ranked[0];
     const board = table({
       id: "leaderboard", title: "Leaderboard", caption: `Held-out runs over ${counted(tested.splits, "split")}; coverage should be near ${level}`,

@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { slider } from "./controls.js";
 import { absent, el, facts } from "./dom.js";
-import { count, loss as lossText, number } from "./numbers.js";
+import { count, levelText, loss as lossText, number } from "./numbers.js";
 
 const BATCHES = 33, ENDLESS = 1e18, STEPS = 28;
 
@@ -69,7 +69,7 @@ function trade(ctx, state) {
   }
   const draws = member.drawn ? Array.from({ length: member.count }, (_, i) => least(member, member.draws, i * member.width, state)) : [];
   const span = (name) => { const [low, high] = between(draws.map((d) => d[name]), state.level); return `${count(low)} to ${count(high)}`; };
-  const told = (name) => `${count(centre[name])}${draws.length ? ` (${Math.round(100 * state.level)}% of the resamples ${span(name)})` : ""}`;
+  const told = (name) => `${count(centre[name])}${draws.length ? ` (${levelText(state.level)} of the resamples ${span(name)})` : ""}`;
   const here = stepsTo(member, member.theta, 0, state.t_params, state.b_loss, state.t_batch), spent = here * state.t_batch;
   const x = Array.from({ length: BATCHES }, (_, k) => centre.critical * 10 ** (3 * ((2 * k) / (BATCHES - 1) - 1)));
   const steps = x.map((b) => stepsTo(member, member.theta, 0, state.t_params, state.b_loss, b));

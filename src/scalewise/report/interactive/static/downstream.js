@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { absent, el, notes } from "./dom.js";
-import { counted, flops, number, percent } from "./numbers.js";
+import { counted, flops, levelText, number, percent } from "./numbers.js";
 import { table } from "./table.js";
 
 export const downstream = {
@@ -19,7 +19,7 @@ export const downstream = {
 };
 
 function byLoss(ctx, task) {
-  const { curve } = task, level = `${Math.round(100 * ctx.data.level)}%`;
+  const { curve } = task, level = levelText(ctx.data.level);
   const ends = [Math.min(...curve.loss), Math.max(...curve.loss)];
   const line = (y, label) => ({ mark: "line", x: ends, y: [y, y], group: label, label, role: "quiet", dashed: true });
   return {
@@ -38,6 +38,6 @@ function byCompute(ctx, task) {
     conclusion: `Spent best, ${flops(ahead.flops[last])} FLOP come to an error of ${percent(ahead.value[last])} (${percent(ahead.low[last])} to ${percent(ahead.high[last])}).`,
     x: { title: "compute", unit: "FLOP", scale: "log", format: "flops" }, y: { title: "error", scale: "linear", format: "percent" },
     beyond: ctx.data.fit.ranges.flops ? ctx.data.fit.ranges.flops[1] : undefined,
-    series: [{ mark: "band", x: ahead.flops, y: ahead.value, low: ahead.low, high: ahead.high, group: "ahead" }, { mark: "line", x: ahead.flops, y: ahead.value, group: "ahead", label: `forecast, ${Math.round(100 * ctx.data.level)}%` }],
+    series: [{ mark: "band", x: ahead.flops, y: ahead.value, low: ahead.low, high: ahead.high, group: "ahead" }, { mark: "line", x: ahead.flops, y: ahead.value, group: "ahead", label: `forecast, ${levelText(ctx.data.level)}` }],
   };
 }

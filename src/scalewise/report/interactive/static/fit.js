@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { copyText } from "./copying.js";
 import { button, el, facts, notes, unfitted } from "./dom.js";
-import { listed, number, percent } from "./numbers.js";
+import { levelText, listed, number, percent } from "./numbers.js";
 import { table } from "./table.js";
 
 const STRONG = 0.9; // correlation from which two constants should not be read apart
@@ -14,7 +14,7 @@ export const fit = {
   build(ctx) {
     const { fit: found } = ctx.data;
     if (!found) return { element: unfitted(ctx.data) };
-    const level = `${Math.round(100 * ctx.data.level)}%`;
+    const level = levelText(ctx.data.level);
     const constants = table({
       id: "constants", title: `Constants of ${found.key}`, rows: found.constants, caption: `Constants of ${found.key}, with ${level} intervals`,
       columns: [{ name: "constant", format: "code" }, { name: "value", format: "number" }, { name: `${level} low`, format: "number" },
@@ -100,7 +100,7 @@ function profileScale(values) {
 
 function profiles(ctx, found) {
   if (!found.profiles.length) return null;
-  const level = `${Math.round(100 * ctx.data.level)}%`;
+  const level = levelText(ctx.data.level);
   return el("div", {}, el("h3", {}, "Profile curves"),
     el("p", { class: "said" }, `How much worse the fit becomes when one constant is held elsewhere; below 1 is the ${level} interval. A flat or one-sided curve is a constant the runs do not determine.`),
     el("div", { class: "grid" }, found.profiles.map((curve) => ctx.block(chart({

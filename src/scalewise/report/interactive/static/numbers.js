@@ -49,6 +49,11 @@ export function percent(share, signed = false) {
   return `${signed && share > 0 ? "+" : ""}${(100 * share).toFixed(decimals)}%`;
 }
 
+/** The probability of an interval, to the digits that were asked for. */
+export function levelText(level) {
+  return `${Number((100 * level).toPrecision(10))}%`;
+}
+
 export function factor(value) {
   return `×${count(value)}`;
 }

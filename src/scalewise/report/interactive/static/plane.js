@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { absent, el, unfitted } from "./dom.js";
-import { count, flops, loss as lossText } from "./numbers.js";
+import { count, flops, levelText, loss as lossText } from "./numbers.js";
 import { answer } from "./what_if.js";
 
 export const plane = {
@@ -29,7 +29,7 @@ function spec(ctx) {
     series: [
       ...isoFlop(ends, domain), ...data.contours.map((line, i) => contour(line, i, data.contours.length)),
       ...(ctx.drawn ? [{ mark: "band", x: data.params.value, y: data.tokens.value, low: data.params.low, high: data.params.high, spans: "x", group: "frontier" }] : []),
-      { mark: "line", x: data.params.value, y: data.tokens.value, label: ctx.drawn ? `frontier, ${Math.round(100 * ctx.data.level)}%` : "frontier", group: "frontier" },
+      { mark: "line", x: data.params.value, y: data.tokens.value, label: ctx.drawn ? `frontier, ${levelText(ctx.data.level)}` : "frontier", group: "frontier" },
       ...runs(fit, size),
       { mark: "points", x: [found.params], y: [found.tokens], label: "you are here", group: "here", role: "reference", radius: 7 },
     ],

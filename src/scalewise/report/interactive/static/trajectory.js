@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { slider } from "./controls.js";
 import { absent, announce, button, el } from "./dom.js";
-import { count, counted, loss as lossText } from "./numbers.js";
+import { count, counted, levelText, loss as lossText } from "./numbers.js";
 import { predict, valueAt } from "./predict.js";
 
 const POINTS = 40, MOST_CURVES = 60, MOST_BYTES = 20e6;
@@ -80,7 +80,7 @@ function predictedSpec(ctx, live) {
   const state = ctx.state.values, { ranges } = ctx.data.curveLaw, first = Math.min(ranges.step ? ranges.step[0] : state.t_steps / 100, state.t_steps / 2);
   const x = Array.from({ length: POINTS }, (_, k) => first * (state.t_steps / first) ** (k / (POINTS - 1)));
   const all = x.map((step) => predict(ctx.mix.predict, inputsAt(state, step), state.level)), end = all.at(-1);
-  const level = `${Math.round(100 * state.level)}%`, interval = ctx.drawn ? ` (${level} interval ${lossText(end.low)} to ${lossText(end.high)})` : "";
+  const level = levelText(state.level), interval = ctx.drawn ? ` (${level} interval ${lossText(end.low)} to ${lossText(end.high)})` : "";
   const series = [...(ctx.drawn ? [{ mark: "band", x, y: all.map((p) => p.value), low: all.map((p) => p.low), high: all.map((p) => p.high), group: "law" }] : []),
     { mark: "line", x, y: all.map((p) => p.value), group: "law", label: "predicted" }];
   let told = "";

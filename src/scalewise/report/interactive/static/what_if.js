@@ -5,7 +5,7 @@ import { menu, radios, slider } from "./controls.js";
 import { copyText } from "./copying.js";
 import { chart } from "./chart.js";
 import { button, el, facts, notes, unfitted } from "./dom.js";
-import { count, counted, duration, factor, flops, listed, loss as lossText, number, percent } from "./numbers.js";
+import { count, counted, duration, factor, flops, levelText, listed, loss as lossText, number } from "./numbers.js";
 import { allocate, bestSize, predict, reach, solve, splitAt, tokensAt, valueAt, withUnique } from "./predict.js";
 
 const DAY = 86400, HOUR = 3600;
@@ -110,7 +110,7 @@ function controlsOf(ctx) {
     log("price", "Price", "per GPU-hour", 0.1, 100, { format: (value) => number(value, 3) }),
     log("inference", "Tokens served over its life", "", 1e6, 1e16, { zero: true, none: "none" }),
     log("cap", ctx.mix.unique ? "Unique tokens there are" : "Tokens there are", "", 1e6, 1e15, { zero: true, none: "no limit" }),
-    menu("Interval", ctx.data.levels.map((level) => [String(level), percent(level).replace(".0", "")]), () => v().level, (value) => state.set({ level: Number(value) })),
+    menu("Interval", ctx.data.levels.map((level) => [String(level), levelText(level)]), () => v().level, (value) => state.set({ level: Number(value) })),
   ];
 }
 
@@ -121,7 +121,7 @@ const band = (ctx, text, low, high) => (ctx.drawn ? `${text(low)} to ${text(high
 function sentence(ctx, found) {
   const { values } = ctx.state;
   if (!found.possible) return "This budget does not serve so many tokens and train a model of that size as well.";
-  const level = `${Math.round(100 * values.level)}%`;
+  const level = levelText(values.level);
   const interval = ctx.drawn ? ` (${level} interval ${lossText(found.loss.low)} to ${lossText(found.loss.high)})` : "";
   const what = values.hold === "loss" ? `The cheapest way to ${lossText(values.target)} nats/token is ` : "";
   return `${what}${count(found.params)} params on ${count(found.tokens)} tokens: loss ${lossText(found.loss.value)} nats/token${interval}, `
@@ -186,8 +186,8 @@ function frontier(ctx, budget, cap) {
 }
 
 function along(ctx, found) {
-  const { fit } = ctx.data, line = frontier(ctx, found.training, ctx.state.values.cap), level = Math.round(100 * ctx.state.values.level);
-  const label = ctx.drawn ? `best split, ${level}%` : "best split";
+  const { fit } = ctx.data, line = frontier(ctx, found.training, ctx.state.values.cap), level = levelText(ctx.state.values.level);
+  const label = ctx.drawn ? `best split, ${level}` : "best split";
   return {
     id: "loss-by-compute", title: "Loss by compute",
     conclusion: `${flops(found.training)} FLOP spent so come to ${lossText(found.loss.value)} nats/token; tenfold compute, spent best, lowers that by ${lossText(tenfold(ctx, found))}.`,
@@ -246,7 +246,7 @@ function plain(ctx) {
     const { low, high, format } = asked(name, fit.ranges);
     return slider({ label: name, low, high, format, get: () => state.values[`x_${name}`], set: (value) => state.set({ [`x_${name}`]: value }) });
   });
-  controls.push(menu("Interval", data.levels.map((level) => [String(level), percent(level).replace(".0", "")]), () => state.values.level, (value) => state.set({ level: Number(value) })));
+  controls.push(menu("Interval", data.levels.map((level) => [String(level), levelText(level)]), () => state.values.level, (value) => state.set({ level: Number(value) })));
   let curve = null;
   const main = el("div", { class: "answers" }, said, rest);
   function refresh() {
@@ -254,7 +254,7 @@ function plain(ctx) {
     const given = Object.fromEntries(columns.map((name) => [name, state.values[`x_${name}`]]));
     const found = predict(ctx.mix.predict, given, state.values.level);
     const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : ["params", "tokens", "steps"].includes(fit.unit) ? count : (v) => number(v, 4);
-    const interval = ctx.drawn ? `, ${Math.round(100 * state.values.level)}% interval ${text(found.low)} to ${text(found.high)}` : "";
+    const interval = ctx.drawn ? `, ${levelText(state.values.level)} interval ${text(found.low)} to ${text(found.high)}` : "";
     said.textContent = `${fit.quantity[0].toUpperCase()}${fit.quantity.slice(1)} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${asked(name, fit.ranges).format(given[name])}`).join(", ")}.`;
     const [column, far] = reach(fit.ranges, given)[0] || ["", 1];
     rest.replaceChildren(facts([["why no split", `This fit of ${fit.key} does not tell how to split compute: fit a law in size and tokens, such as chinchilla, to runs that vary both.`],

@@ -121,7 +121,8 @@ def test_the_readme_tells_how_well_the_example_is_forecast() -> None:
 def test_what_is_told_of_continuous_integration_is_what_it_runs() -> None:
     run = re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
     told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\n", " ")
-    assert f"`.ci/run` is {' and '.join(f'`{target}`' for target in run)}." in told
+    *others, last = (f"`{target}`" for target in run)
+    assert f"`.ci/run` is {', '.join(others)} and {last}." in told
 
 
 def test_the_tree_in_the_readme_is_the_real_one() -> None:

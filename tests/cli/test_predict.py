@@ -57,6 +57,11 @@ def test_a_wide_interval_fails_its_gate_after_being_printed(tmp_path: Path) -> N
     assert run("predict", fit, *TARGET, "--max-interval", "5").exit_code == 0
 
 
+def test_the_level_in_a_broken_gate_is_not_rounded(tmp_path: Path) -> None:
+    words = ("--level", "0.999", "--max-interval", "0.0001")
+    assert "The 99.9% interval is" in run("predict", fit_file(tmp_path), *TARGET, *words).stderr
+
+
 def test_a_far_forecast_fails_its_gate_and_names_the_column(tmp_path: Path) -> None:
     fit = fit_file(tmp_path)
     result = run("predict", fit, *TARGET, "--max-extrapolation", "10")

@@ -78,3 +78,32 @@ def test_a_name_that_would_drive_the_terminal_is_shown_as_text(tmp_path: Path) -
     assert result.exit_code == 0
     assert "\x1b" not in result.output
     assert "\u202e" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("iter,loss\n100,3.5\n200,3.0\n300,2.8\n", 1),
+        ("step,tokens,loss,params\n1,1e6,3.5,1e7\n2,2e6,3.0,1e7\n3,3e6,2.8,1e7\n", 1),
+        ("step,tokens,loss,params\n1,1e6,3.5,1e7\n2,2e6,3.0,2e7\n3,3e6,2.8,4e7\n", 3),
+        ("tokens,loss\n1e6,3.5\n2e6,3.0\n3e6,2.8\n", 3),
+    ],
+    ids=["a curve", "a curve with its size", "finished models", "token counts"],
+)
+def test_a_table_holds_the_same_runs_as_a_file_in_a_folder_and_from_a_pipe(
+    tmp_path: Path, text: str, runs: int
+) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text(text)
+    found = [answer("runs", path), answer("runs", tmp_path), answer("runs", "-", stdin=text)]
+    assert [one["data"]["runs"] for one in found] == [runs] * 3
+    told = [run("fit", source).stderr.split("Read ")[1] for source in (path, tmp_path)]
+    assert told[0].startswith(f"3 rows of {runs} run")
+    assert told[1].startswith(f"3 rows of {runs} run")
+
+
+def test_a_mapping_says_which_column_of_a_table_counts_the_steps(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("it,loss\n100,3.5\n200,3.0\n300,2.8\n")
+    found = [answer("runs", source, "--map", "step=it") for source in (path, tmp_path)]
+    assert [one["data"]["runs"] for one in found] == [1, 1]

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalewise.core.errors import UsageError
-from scalewise.core.quantities import format_count, format_flops, parse_count, parse_quantity
+from scalewise.core.quantities import (
+    check_level,
+    format_count,
+    format_flops,
+    parse_count,
+    parse_quantity,
+)
 
 
 @pytest.mark.parametrize(
@@ -183,3 +189,10 @@ def test_any_float_is_read_back_from_its_own_text(value: float) -> None:
 def test_any_text_is_a_number_or_a_usage_error(text: str) -> None:
     with suppress(UsageError):
         assert isfinite(parse_quantity(text, allow_negative=True))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 90.0, float("nan")])
+def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
+    with pytest.raises(UsageError, match=f"level={level} is not a probability") as error:
+        check_level(level)
+    assert error.value.hint == "Use 0.9 for 90 % intervals."

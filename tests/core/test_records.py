@@ -22,7 +22,6 @@ from scalewise.core.records import (
     atomic_move,
     atomic_write,
     plain,
-    sha256_of_array,
     sha256_of_bytes,
     sha256_of_file,
     sha256_of_json,
@@ -120,22 +119,6 @@ def test_checksums_match_known_answers(tmp_path: Path) -> None:
     assert sha256_of_bytes(b"abc") == abc
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "abc") == abc
-
-
-def test_an_arrays_checksum_sees_values_type_and_shape_only() -> None:
-    array = np.arange(6, dtype=np.float64).reshape(2, 3)
-    known = sha256_of_array(array)
-    assert sha256_of_array(np.asfortranarray(array)) == known
-    assert sha256_of_array(array.astype(">f8")) == known
-    assert sha256_of_array(np.repeat(array, 2, axis=1)[:, ::2]) == known
-    assert sha256_of_array(array.astype(np.float32)) != known
-    assert sha256_of_array(array.reshape(3, 2)) != known
-    assert sha256_of_array(array + 1e-9) != known
-
-
-def test_an_array_of_objects_has_no_checksum() -> None:
-    with pytest.raises(TypeError, match="dtype object holds objects"):
-        sha256_of_array(np.array(["a", None], dtype=object))
 
 
 def test_text_and_bytes_are_written_exactly(tmp_path: Path) -> None:

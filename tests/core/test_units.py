@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scalewise.core.errors import RunDataError, UsageError
 from scalewise.core.units import (
     bits_per_byte_from_loss,
-    bits_per_token_from_loss,
     loss_from_bits_per_byte,
     loss_from_bits_per_token,
     loss_from_perplexity,
@@ -25,7 +24,6 @@ losses = st.floats(0, 500)
 def test_every_conversion_has_its_inverse(loss: float, bytes_per_token: float) -> None:
     near = pytest.approx(loss, rel=1e-12, abs=1e-12)
     assert loss_from_perplexity(perplexity_from_loss(loss)) == near
-    assert loss_from_bits_per_token(bits_per_token_from_loss(loss)) == near
     bits_per_byte = bits_per_byte_from_loss(loss, bytes_per_token)
     assert loss_from_bits_per_byte(bits_per_byte, bytes_per_token) == near
 
@@ -67,7 +65,6 @@ def test_arrays_come_back_as_new_float64_arrays_of_the_same_shape() -> None:
         ),
         (perplexity_from_loss, 1000.0, "loss=1000 nats/token is too large to convert"),
         (loss_from_bits_per_token, nan, "bits_per_token=nan is impossible"),
-        (bits_per_token_from_loss, -1.0, "loss=-1 is impossible"),
     ],
 )
 def test_a_value_that_the_unit_cannot_have_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.optimize import minimize
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
 from scalewise.fit.engine import fit
 from scalewise.fit.profile import profile
-from scalewise.fit.result import FitResult
+from scalewise.fit.result import FitResult, t_quantile
 from scalewise.fit.storage import read_fit
 from scalewise.laws.catalogue import published_named
 from tests.fit.simulated_runs import simulated, take
@@ -75,6 +76,16 @@ def test_an_interval_of_a_higher_level_is_wider_and_holds_the_estimate() -> None
     narrow, wide = (profile(fitted(), "alpha", level=level) for level in (0.5, 0.95))
     assert wide.low < narrow.low < narrow.best < narrow.high < wide.high
     assert narrow.best == fitted().theta["alpha"]
+
+
+def test_few_points_end_an_interval_by_the_quantile_of_what_their_constants_leave() -> None:
+    result = fit("chinchilla", take(simulated(), np.arange(0, 30, 4)), bootstrap=0)
+    assert (result.points, result.runs, result.degrees) == (8, 8, 3)
+    assert replace(result, runs=3).degrees == 2
+    assert replace(result, points=5).degrees == 1
+    wide, narrow = (profile(result, "E", level=level) for level in (0.9, 0.5))
+    rises = (wide.threshold - wide.least) / (narrow.threshold - narrow.least)
+    assert rises == pytest.approx((t_quantile(0.95, 3) / t_quantile(0.75, 3)) ** 2)
 
 
 def test_constants_that_two_sizes_leave_open_have_open_profiles() -> None:

@@ -56,7 +56,7 @@ def test_both_parameter_counts_are_tried_when_both_are_known() -> None:
 
 
 def test_runs_that_differ_in_nothing_carry_no_law() -> None:
-    text = r"No law can be told apart.*: 1 values of params, 1 values of tokens\..*name a law"
+    text = r"No law can be told apart.*: 1 value of params, 1 value of tokens\..*name a law"
     with pytest.raises(UnfitDataError, match=text):
         candidates(table(params=np.full(5, 1e8), tokens=np.full(5, 1e9)))
 

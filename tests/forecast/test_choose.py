@@ -106,6 +106,25 @@ def test_laws_that_the_runs_cannot_carry_are_named_with_their_reasons() -> None:
         choose(ladder(sizes=4, budgets=1), ["chinchilla"])
 
 
+def test_where_no_law_can_be_fitted_the_common_cause_is_told_once() -> None:
+    N = np.geomspace(1e7, 1e9, 5)
+    with pytest.raises(UnfitDataError) as caught:
+        choose({"params": N, "tokens": 20 * N, "loss": np.full(5, 3.0)})
+    told = str(caught.value)
+    assert told.startswith("No law is determined by these 5 points. power-flops, kaplan-overfit")
+    assert told.count(FitStatus.NOT_IDENTIFIED.value) == 1
+    with pytest.raises(UnfitDataError, match=r"chinchilla: has 5 free constants and there are 3 p"):
+        choose({"params": N[:3], "tokens": 20 * N[:3], "loss": [3.0, 2.9, 2.85]}, ["chinchilla"])
+
+
+def test_a_law_that_parts_of_the_runs_cannot_carry_is_untested_for_the_least_of_them() -> None:
+    N, D = np.geomspace(1e7, 1e9, 6), np.array([1e9, 8e9, 2e9, 3e10, 5e9, 6e10])
+    loss = LAWS["overtraining"].value({"E": 1.7, "A": 400.0, "B": 900.0, "eta": 0.16}, N=N, D=D)
+    told = choose({"params": N, "tokens": D, "loss": loss}, ["overtraining"], bootstrap=0).warnings
+    assert "of which the least, params up to 63.1M, has 3 points." in told[-1]
+    assert told[-1].count("overtraining") == 0
+
+
 def test_a_named_law_is_fitted_alone() -> None:
     runs = ladder(sizes=4)
     alone, direct = fit("chinchilla", runs, bootstrap=20), fit_law("chinchilla", runs, bootstrap=20)

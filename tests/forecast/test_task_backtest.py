@@ -18,7 +18,7 @@ from scalewise.forecast.task_forecasts import (
 )
 from scalewise.forecast.task_methods import DIRECT, TWO_STEP, Bands
 from scalewise.forecast.task_splits import splits_by_compute
-from scalewise.forecast.task_verdict import Measured, Verdict, at_chance, judged
+from scalewise.forecast.task_verdict import Measured, Verdict, at_chance, judged, too_narrow
 from scalewise.forecast.tasks import Task
 from scalewise.laws.catalogue import LAWS
 from scalewise.runs.read import read_runs
@@ -231,6 +231,28 @@ def test_the_best_of_many_guesses_is_still_a_guess() -> None:
     assert "reach 0.689 by luck" in at_chance(task, error, 60)
     assert at_chance(task, error, 6000) == ""
     assert at_chance(replace(task, chance=None), error, 60) == ""
+
+
+def test_intervals_that_chance_cannot_excuse_are_too_narrow() -> None:
+    assert too_narrow(0, 1, 0.9) == ""  # in 10 % of cases by chance
+    assert too_narrow(11, 15, 0.9) == ""  # in 5.6 %
+    assert "held 10 of 15 measured" in too_narrow(10, 15, 0.9)  # in 1.3 %
+    assert too_narrow(10, 15, 0.7) == ""
+
+
+def test_a_task_whose_intervals_missed_is_forecastable_with_a_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not FOUND.warnings
+    monkeypatch.setattr("scalewise.forecast.task_backtest.widened", lambda *_, **__: 0.02)
+    found = backtest_tasks(
+        RUNS, ["acc_quiz"], chance={"acc_quiz": 0.25}, items={"acc_quiz": 2000}, bootstrap=30
+    )
+    (outcome,) = found.outcomes
+    assert outcome.verdict is Verdict.FORECASTABLE
+    assert "; its 90% intervals held" in outcome.why
+    assert "of 15 measured errors: they are too narrow to defend it." in outcome.why
+    assert found.warnings == ("Forecastable, but with intervals too narrow to defend: 'acc_quiz'.",)
 
 
 def test_a_real_effect_that_no_method_forecasts_is_called_that() -> None:

@@ -37,11 +37,12 @@ from scalewise.plan.limits import (
     narrow_sizes,
     token_factor,
 )
-from scalewise.plan.target import FitSettings, target_at
+from scalewise.plan.target import FitSettings, read, target_at
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import RunTable
 from tests.forecast.ladders import TRUTH
 from tests.forecast.repeated_runs import repeated
+from tests.plan.isoflop_runs import shaped
 from tests.shared_data import shared_table
 
 FAR: dict[str, Any] = {"params": 7e9, "tokens": 1.4e11}
@@ -322,6 +323,15 @@ def test_the_next_run_in_line_has_ten_times_the_compute_of_the_largest() -> None
     target = next_in_line(result)
     assert target["params"] * target["tokens"] == pytest.approx(10 * 3e8 * 3e8 * 80)
     assert target["tokens"] / target["params"] == pytest.approx(80)
+
+
+def test_a_law_of_non_embedding_params_has_the_same_next_run_in_line() -> None:
+    table = shaped()
+    result = fit("chinchilla@params_nonembed", table, bootstrap=0)
+    asked = next_in_line(result)
+    assert asked == pytest.approx(next_in_line(fit("chinchilla", table, bootstrap=0)))
+    assert read(result, target_at(table, **asked)).loss.value > 0
+    assert next_in_line(replace(result, ranges={})) == {}
 
 
 def test_runs_that_determine_no_law_are_advised_on_by_their_design() -> None:

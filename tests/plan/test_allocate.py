@@ -11,7 +11,8 @@ from scalewise.core.errors import LawError, UsageError
 from scalewise.fit.engine import fit
 from scalewise.fit.result import FitResult, Rival
 from scalewise.fit.storage import read_fit
-from scalewise.plan.allocate import allocate, frontier
+from scalewise.plan.allocate import allocate, frontier, trading_laws
+from scalewise.plan.overtraining import optimal_multiplier
 from tests.fit.simulated_runs import simulated
 
 BUDGETS = np.geomspace(1e19, 1e25, 5)
@@ -158,5 +159,37 @@ def test_a_law_that_leaves_the_growth_of_the_best_size_no_choice_says_so() -> No
     runs = simulated()
     tied = allocate(fit("overtraining", runs, bootstrap=30), 1e22).warnings
     assert "By overtraining (100%) the best size grows as flops**0.5" in " ".join(tied)
+    assert "what the same runs leave open where its exponents" in " ".join(tied)
     free = allocate(fit("chinchilla", runs, bootstrap=30), 1e22).warnings
     assert "grows as" not in " ".join(free)
+
+
+def test_where_growth_is_fixed_the_interval_of_size_is_about_that_of_free_exponents() -> None:
+    runs = simulated()
+    tied, free = (fit(law, runs, bootstrap=200) for law in ("overtraining", "chinchilla"))
+    for flops in (1e21, 1e24):
+        a, b = (allocate(each, flops) for each in (tied, free))
+        width, wanted = (np.log(x.params.high / x.params.low) for x in (a, b))
+        assert 0.6 * wanted < width < 1.7 * wanted
+        # The estimate is that of the law itself: M* tokens per param at every budget.
+        assert a.tokens_per_param.value == pytest.approx(optimal_multiplier(tied).value, rel=1e-9)
+        said = tied.predict(params=a.params.value, tokens=a.tokens.value)
+        assert a.loss.value == pytest.approx(float(said.loss), rel=1e-12)
+
+
+def test_a_law_that_frees_growth_beside_one_that_fixes_it_leaves_both_as_they_are() -> None:
+    runs = simulated()
+    tied, free = (fit(law, runs, bootstrap=30) for law in ("overtraining", "chinchilla"))
+    both = tied.combined_with((Rival(weight=0.4, result=free),), weight=0.6, spread=1.0)
+    (_, first), (_, second) = trading_laws(both)
+    assert first is both
+    assert second is free
+    said = " ".join(allocate(both, 1e22).warnings)
+    assert "hold no doubt about that but what other laws bring" in said
+
+
+def test_growth_that_the_user_fixed_stays_fixed() -> None:
+    fixed = fit("overtraining", simulated(), fixed={"eta": 0.17}, bootstrap=30)
+    for given in (fixed, fit("overtraining", simulated(), bootstrap=0),
+                  read_fit("gadre2024-redpajama")):  # fmt: skip
+        assert trading_laws(given)[0][1] is given

@@ -42,6 +42,23 @@ def test_worth_and_the_next_epoch_have_intervals_from_the_decay(result: FitResul
     assert 0 < best.next_epoch.low < best.next_epoch.value < best.next_epoch.high < 1
 
 
+def test_what_backtests_found_missing_widens_the_worth_within_what_is_possible(
+    result: FitResult,
+) -> None:
+    plain = allocate_repeated(result, 1e22, tokens_unique=25e9)
+    wide = allocate_repeated(replace(result, spread=2.0), 1e22, tokens_unique=25e9)
+    for before, after in ((plain.worth, wide.worth), (plain.next_epoch, wide.next_epoch)):
+        assert before is not None
+        assert after is not None
+        assert after.value == before.value
+        assert after.low < before.low < before.high < after.high
+    far = allocate_repeated(replace(result, spread=40.0), 1e22, tokens_unique=25e9)
+    assert far.worth is not None
+    assert far.next_epoch is not None
+    assert 0 < far.worth.low < far.worth.high < far.epochs.value
+    assert 0 <= far.next_epoch.low < far.next_epoch.high < 1
+
+
 def test_scarcity_asks_for_a_smaller_model_on_more_tokens_and_costs_loss(result: FitResult) -> None:
     best = allocate_repeated(result, 1e22, tokens_unique=25e9)
     assert best.allocation.params.value < best.unlimited.params.value

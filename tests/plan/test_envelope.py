@@ -25,6 +25,17 @@ def test_budgets_where_the_ladder_ends_are_left_out() -> None:
     assert "left out because no smaller or no larger model" in found.warnings[0]
 
 
+def test_the_grid_goes_from_where_the_first_run_begins_to_where_the_last_one_ends() -> None:
+    runs = curves()
+    flops = runs.column("flops")
+    whole = np.linspace(np.log(flops.min()), np.log(flops.max()), 400)
+    found = np.log(envelope(runs, grid=400, bootstrap=0).flops)
+    nearest = np.abs(found[:, None] - whole).min(axis=1)
+    assert nearest.max() < 1e-9
+    firsts = [flops[runs.column("params") == n].min() for n in np.unique(runs.column("params"))]
+    assert found.min() < np.log(max(firsts))
+
+
 def test_at_each_budget_the_lowest_curve_wins() -> None:
     found = envelope(curves(checkpoints=200), grid=50, bootstrap=0)
     for flops, size, loss in zip(found.flops, found.sizes, found.losses, strict=True):

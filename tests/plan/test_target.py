@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,17 @@ def test_a_reading_agrees_with_the_fit_that_it_reads() -> None:
     alpha, beta = result.theta["alpha"], result.theta["beta"]
     assert found.exponent.value == pytest.approx(beta / (alpha + beta))
     assert found.exponent.low <= found.exponent.value <= found.exponent.high
+
+
+def test_what_backtests_found_missing_widens_the_exponent() -> None:
+    result = fit("chinchilla", ladder(), bootstrap=20)
+    budget = Target(columns={}, flops=1e24)
+    plain, wide = (read(replace(result, spread=s), budget).exponent for s in (1.0, 3.0))
+    assert plain is not None
+    assert wide is not None
+    assert wide.value == plain.value
+    assert wide.value - wide.low == pytest.approx(3 * (plain.value - plain.low))
+    assert wide.high - wide.value == pytest.approx(3 * (plain.high - plain.value))
 
 
 @pytest.mark.parametrize(

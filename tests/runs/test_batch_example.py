@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from scalewise.runs.example.batch import batch_branches, batch_card, batch_runs
+from scalewise.runs.example.batch import batch_branches, batch_runs
 
 
 def test_one_size_is_trained_at_six_batch_sizes_or_more_over_a_factor_of_32() -> None:
@@ -60,10 +60,3 @@ def test_local_critical_batches_were_measured_at_two_moments() -> None:
     early, late = batch_branches()
     assert early["tokens"] < late["tokens"]
     assert all(found["low_tokens"] < found["high_tokens"] for found in (early, late))
-
-
-def test_the_card_counts_what_the_table_holds() -> None:
-    card, runs = batch_card(), batch_runs()
-    assert card["ladder_rows"] == len(runs)
-    assert card["ladder_runs"] == runs.run_count
-    assert card["held_out"] == ["batch-d192-b1536-s0"]

@@ -145,3 +145,14 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path: Path, content: bytes, mes
         read_specs(path)
     with pytest.raises(RunDataError, match="There is no file"):
         read_specs(tmp_path / "other.toml")
+
+
+def test_the_fingerprint_is_blind_to_how_the_path_of_the_corpus_is_written() -> None:
+    paths = ("text.txt", "./text.txt", "data/text.txt", "../data/text.txt", "/text.txt")
+    assert len({replace(SPEC, corpus=path).fingerprint for path in paths}) == 1
+    assert (
+        replace(SPEC, corpus="other.txt").fingerprint
+        != replace(SPEC, corpus="text.txt").fingerprint
+    )
+    # As it was before: folders of runs on the embedded text keep their names.
+    assert SPEC.fingerprint == "8830c20aa1ba4667"

@@ -364,3 +364,29 @@ def test_a_worker_whose_parent_is_gone_goes_home(tmp_path: Path, text: str) -> N
         time.sleep(0.1)
     os.kill(worker, signal.SIGKILL)
     pytest.fail("the worker went on without its parent")
+
+
+def test_a_plan_is_taken_up_from_another_folder_and_by_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    text = write_text(tmp_path / "data" / "words.txt")
+    queue = tmp_path / "queue"
+    monkeypatch.chdir(tmp_path)
+    spec = small_spec(corpus="data/words.txt", token_budgets=(4_096,))
+    rows = train_all([spec], queue, executor="inline").rows
+    done = sorted(queue.glob("runs/*"))
+
+    def no_training(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("scalewise.train.executor.train_here", no_training)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for corpus in (str(text), "../data/words.txt"):
+        again = train_all([replace(spec, corpus=corpus)], queue, executor="inline")
+        assert again.rows == rows
+    # As an earlier release named it, by the path as it was written.
+    done[0].rename(done[0].with_name(f"small-{'0' * 16}"))
+    assert train_all([replace(spec, corpus=str(text))], queue, executor="inline").rows == rows
+    assert RunFolder(queue, replace(spec, seed=1)).path.name != f"small-{'0' * 16}"

@@ -78,6 +78,20 @@ def test_every_size_and_batch_gets_the_rate_of_least_loss(
     assert {spec.seed for spec in simulated.calls[0]} == {0}
 
 
+def test_models_of_one_width_and_several_depths_have_each_their_own_rate(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    specs = [
+        small_spec(run_id=f"l{layers}", lr_peak=rate,
+                   shape=shape_from_width(16, n_layer=layers, context_length=32))
+        for layers, rate in ((2, 0.001), (8, 0.0005))
+    ]  # fmt: skip
+    search = tune_rates(specs, tmp_path, widen=0)
+    assert len({cell.params_nonembed for cell in search.cells}) == 2
+    assert len(simulated.calls[0]) == len({spec.run_id for spec in simulated.calls[0]}) == 6
+    assert {spec.shape.n_layer for spec in simulated.calls[0]} == {2, 8}
+
+
 def test_trials_are_short_runs_at_constant_rate_of_averaged_weights(
     simulated: Simulated, tmp_path: Path
 ) -> None:

@@ -9,11 +9,11 @@ import click
 
 from scalewise.cli import options, serving
 from scalewise.cli.budget import Budget, budget_from
-from scalewise.cli.data import allocation_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
 from scalewise.cli.plan_data import curve_data, data_constrained_data
+from scalewise.cli.result_data import allocation_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
 

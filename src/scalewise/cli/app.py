@@ -32,9 +32,6 @@ VERBS: Mapping[str, str] = {
     "data": "Public run tables by name, with licence, citation and checksum.",
 }
 
-# Where a verb's file cannot bear its name: cli/data.py is what --json prints.
-_FILES: Mapping[str, str] = {"data": "public_data"}
-
 _EPILOG = """\
 \b
 Files may be - for standard input or output. Numbers are written 7B, 2T, 100k or 1e24.
@@ -58,8 +55,7 @@ class Verbs(click.Group):
         """The verb of that name, imported now."""
         if cmd_name not in VERBS:
             return None
-        file = _FILES.get(cmd_name, cmd_name)
-        command: click.Command = import_module(f"scalewise.cli.{file}").command
+        command: click.Command = import_module(f"scalewise.cli.{cmd_name}").command
         return command
 
     def resolve_command(

@@ -11,11 +11,11 @@ from scalewise.cli import options
 from scalewise.cli.chapters import write_page
 from scalewise.cli.inputs import runs_from, tell_health
 from scalewise.cli.output import Answer
-from scalewise.cli.plan_chapters import approaches_chapter, conventions_or_why
 from scalewise.cli.plan_data import approaches_data, conventions_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError
 from scalewise.core.quantities import parse_quantity
+from scalewise.report.chapters import approaches_chapter, conventions_or_why
 
 if TYPE_CHECKING:
     from scalewise.plan.approaches import Approaches

@@ -9,10 +9,10 @@ import click
 from click.core import ParameterSource
 
 from scalewise.cli import options
-from scalewise.cli.data import backtest_data
 from scalewise.cli.fit import moot_findings
 from scalewise.cli.inputs import joined, runs_from, tell_health
 from scalewise.cli.output import Answer
+from scalewise.cli.result_data import backtest_data
 from scalewise.cli.study import STUDY_OPTIONS, study_answer
 from scalewise.cli.task_backtest import TaskBacktestChoice, task_backtest_answer
 from scalewise.cli.task_backtest import task_backtest_options as task_options

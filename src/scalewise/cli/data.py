@@ -1,257 +1,151 @@
-"""What ``--json`` prints for each kind of result: fields by name, nothing computed."""
+"""``scalewise data``: the twin of ``scalewise.public_runs``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from scalewise.cli.inputs import PUBLIC
+from scalewise.cli.output import Answer, file_text, tell
+from scalewise.cli.verb import verb
+from scalewise.core.errors import UsageError
+
 if TYPE_CHECKING:
-    from scalewise.fit.prediction import Prediction
-    from scalewise.forecast.backtest import Backtest, LawScore
-    from scalewise.forecast.downstream import ErrorForecast
-    from scalewise.forecast.downstream_backtest import DownstreamBacktest
-    from scalewise.forecast.holdout import HeldOutForecast
-    from scalewise.forecast.splits import Split
-    from scalewise.forecast.task_backtest import TaskBacktest, TaskScore
-    from scalewise.laws.law import Law, Published
-    from scalewise.plan.allocate import Allocation, Interval
-    from scalewise.plan.overfitting import Overfit
-    from scalewise.runs.health import Finding
+    import polars as pl
+
+    from scalewise.runs.table import RunTable
+    from scalewise.sources.public.entry import PublicData
+
+
+def data(*, action: str, name: str | None, table: str | None, out: str | None) -> Answer:
+    """List the public run tables, or fetch one by name.
+
+    `get NAME` downloads the raw files of one table from their source, verifies and keeps them
+    (in $SCALEWISE_DATA, or the cache folder of the system), and reads them; nothing is fetched
+    unasked, and nothing twice. --out writes the table as .parquet, .csv or .jsonl; - is CSV on
+    standard output. Afterwards any verb reads it as public:NAME or public:NAME/TABLE.
+    """
+    if action == "list":
+        if name or table or out:
+            raise UsageError(
+                "`data list` takes no name, --table or --out.",
+                hint="To fetch one, write: scalewise data get NAME",
+            )
+        return _list()
+    if name is None:
+        raise UsageError("Which public data set?", hint="`scalewise data list` shows their names.")
+    return _get(name.removeprefix(PUBLIC), table, out)
+
+
+def _list() -> Answer:
+    from scalewise.sources.public.catalogue import PUBLIC as ALL
+    from scalewise.sources.public.catalogue import absent_files
+
+    kept = {name: len(found.files) - len(absent_files(found)) for name, found in ALL.items()}
+
+    def cards() -> list[Any]:
+        from scalewise.report.cards.public import catalogue_card
+
+        return [catalogue_card(ALL, kept)]
+
+    return Answer(
+        data={"data": [_entry(found) | {"kept": kept[name]} for name, found in ALL.items()]},
+        cards=cards,
+    )
+
+
+def _entry(found: PublicData) -> dict[str, Any]:
+    return {
+        "name": found.key,
+        "title": found.title,
+        "citation": found.citation,
+        "url": found.url,
+        "licence": found.licence,
+        "permissive": found.permissive,
+        "units": found.units,
+        "notes": list(found.notes),
+        "sources": list(found.pins),
+        "files": len(found.files),
+        "bytes": found.bytes,
+        "default_table": found.default_table,
+        "tables": [
+            {"name": name, "rows": table.rows, "runs": table.runs, "are_runs": table.are_runs}
+            for name, table in found.tables.items()
+        ],
+    }
+
+
+def _get(name: str, table: str | None, out: str | None) -> Answer:
+    from scalewise.runs.write import write_runs
+    from scalewise.sources.download import data_folder
+    from scalewise.sources.public.catalogue import (
+        absent_files,
+        as_runs,
+        public_data,
+        public_table,
+        table_name,
+    )
+
+    if table is None and "/" in name:
+        name, table = name.split("/", 1)
+    found = public_data(name)
+    chosen = table_name(found, table)
+    if absent := absent_files(found, chosen):
+        size = sum(file.bytes for file in absent)
+        files = f"{len(absent)} file{'' if len(absent) == 1 else 's'}"
+        tell(f"Fetching {files}, {size:,} bytes, of {', '.join(found.pins)}.")
+    frame = public_table(name, chosen)
+    tell(f"Verified and kept in {data_folder()}.")
+    are_runs = found.tables[chosen].are_runs
+    runs = as_runs(found, chosen, frame) if are_runs else _as_it_is(found, chosen, frame)
+    text = file_text("runs.csv", lambda path: write_runs(runs, path)) if out == "-" else None
+    if out is not None and text is None:
+        write_runs(runs, out)
+        tell(f"Wrote {out}.")
+
+    def cards() -> list[Any]:
+        from scalewise.report.cards.public import table_card
+        from scalewise.report.cards.runs import runs_card
+
+        told = [table_card(found, chosen)]
+        return [*told, runs_card(runs)] if are_runs else told
+
+    return Answer(
+        data=_entry(found)
+        | {
+            "table": chosen,
+            "rows": len(runs),
+            "columns": list(runs.columns),
+            "assumptions": list(runs.assumptions),
+            "out": out,
+        },
+        cards=cards,
+        data_sha256=runs.sha256,
+        text=text,
+    )
+
+
+def _as_it_is(found: PublicData, table: str, frame: pl.DataFrame) -> RunTable:
+    """A table of something else than runs, to be written under the names of its source."""
     from scalewise.runs.table import RunTable
 
-
-def prediction_data(prediction: Prediction, given: Mapping[str, float]) -> dict[str, Any]:
-    """A prediction: the quantity under its own name, its interval, how far it reaches."""
-    return {
-        prediction.quantity: prediction.value,
-        "interval": _interval(prediction.low, prediction.high, prediction.runs),
-        "level": prediction.level,
-        "extrapolation": dict(prediction.extrapolation),
-        "runs": prediction.runs,
-        "rests_on": list(prediction.rests_on),
-        "given": dict(given),
-    }
+    return RunTable(frame=frame, source=f"{PUBLIC}{found.key}/{table}")
 
 
-def error_forecast_data(forecast: ErrorForecast, given: Mapping[str, float]) -> dict[str, Any]:
-    """A downstream error: as any prediction, with the loss on the way and what each step adds."""
-    through = forecast.loss
-    ends = [None, None] if through is None else _interval(through.low, through.high, through.runs)
-    return {
-        **prediction_data(forecast.prediction, given),
-        "task": forecast.task,
-        "law": forecast.law,
-        "through": {"loss": forecast.at_loss, "interval": ends, "stated": through is None},
-        "parts": {"loss": list(forecast.from_loss), "error_law": list(forecast.from_error)},
-    }
-
-
-def downstream_backtest_data(backtest: DownstreamBacktest) -> dict[str, Any]:
-    """Forecasts of a task's error beside the truth."""
-    return {
-        "summary": backtest.summary,
-        "level": backtest.level,
-        "mean_abs_error": backtest.mean_abs_error,
-        "mean_abs_error_at_true_loss": backtest.mean_abs_error_at_true_loss,
-        "coverage": backtest.coverage,
-        "cancelling": [point.run_id for point in backtest.cancelling],
-        "points": [
-            asdict(point)
-            | {
-                "loss_error": point.loss_error,
-                "relative_error": point.relative_error,
-                "from_law": point.from_law,
-                "from_loss": point.from_loss,
-                "inside": point.inside,
-                "cancels": point.cancels,
-            }
-            for point in backtest.points
-        ],
-        "warnings": list(backtest.warnings),
-    }
-
-
-def _interval(low: Any, high: Any, runs: int) -> list[Any]:
-    """Both ends; null where no runs stand behind them, as with published constants."""
-    return [low, high] if runs else [None, None]
-
-
-def allocation_data(allocation: Allocation) -> dict[str, Any]:
-    """An allocation: each quantity with its interval."""
-    quantities = ("params", "tokens", "tokens_per_param", "loss")
-    return {
-        "flops": {"value": allocation.flops, "interval": [allocation.flops] * 2},
-        **{q: _with_interval(getattr(allocation, q), allocation.runs) for q in quantities},
-        "size": allocation.size,
-        "level": allocation.level,
-        "law": allocation.law,
-        "extrapolation": {"flops": allocation.extrapolation},
-        "runs": allocation.runs,
-        "rests_on": list(allocation.rests_on),
-    }
-
-
-def _with_interval(interval: Interval, runs: int) -> dict[str, Any]:
-    return {"value": interval.value, "interval": _interval(interval.low, interval.high, runs)}
-
-
-def overfit_data(found: Overfit) -> dict[str, Any]:
-    """What a size needs and what a data set costs it, each with its interval."""
-    quantities = ("tokens_needed", "excess", "loss")
-    stop = found.early_stop
-    return {
-        found.size: found.params,
-        "tokens": found.tokens,
-        "tolerance": found.tolerance,
-        **{q: _with_interval(getattr(found, q), found.runs) for q in quantities},
-        "early_stop": None if stop is None else {
-            "steps_min": _with_interval(stop.steps_min, found.runs),
-            "steps": _with_interval(stop.steps, found.runs),
-            "batch_tokens": stop.batch_tokens,
-        },
-        "level": found.level,
-        "law": found.law,
-        "extrapolation": dict(found.extrapolation),
-        "runs": found.runs,
-    }  # fmt: skip
-
-
-def backtest_data(backtest: Backtest) -> dict[str, Any]:
-    """A backtest: every law and naive rule with its held-out points."""
-    return {
-        "recommended": backtest.recommended,
-        "policy": backtest.policy,
-        "level": backtest.level,
-        "splits": [_split_data(split) for split in backtest.splits],
-        "scores": [_score_data(score) for score in backtest.scores],
-    }
-
-
-def task_backtest_data(backtest: TaskBacktest) -> dict[str, Any]:
-    """A backtest of tasks: each with its verdict, reason and scores."""
-    return {
-        "level": backtest.level,
-        "splits": [_split_data(split) for split in backtest.splits],
-        "spreads": {method: list(values) for method, values in backtest.spreads.items()},
-        "tasks": [
-            {
-                "task": outcome.task.name,
-                "columns": list(outcome.task.columns),
-                "chance": outcome.task.chance,
-                "items": outcome.items,
-                "verdict": outcome.verdict.value,
-                "why": outcome.why,
-                "scores": [_task_score_data(score) for score in outcome.scores],
-            }
-            for outcome in backtest.outcomes
-        ],
-    }
-
-
-def _task_score_data(score: TaskScore) -> dict[str, Any]:
-    return {
-        "method": score.method,
-        "status": score.status,
-        "mean_abs_error": score.mean_abs_error,
-        "bias": score.bias,
-        "naive_error": score.naive_error,
-        "coverage": score.coverage,
-        "mean_width": score.mean_width,
-        "interval_score": score.interval_score,
-        "points": [
-            asdict(point) | {"off_by": point.off_by, "inside": point.inside}
-            for point in score.points
-        ],
-    }
-
-
-def _split_data(split: Split) -> dict[str, Any]:
-    return {
-        "label": split.label,
-        "fitted_runs": split.fitted.run_count,
-        "fitted_points": len(split.fitted),
-        "held_out_points": len(split.held_out),
-        "max_fitted_flops": split.max_fitted_flops,
-        "max_target_flops": split.max_target_flops,
-    }
-
-
-def _score_data(score: LawScore) -> dict[str, Any]:
-    return {
-        "law": score.law,
-        "title": score.title,
-        "status": score.status,
-        "splits": score.splits,
-        "mean_abs_error": score.mean_abs_error,
-        "worst_error": score.worst_error,
-        "bias": score.bias,
-        "coverage": score.coverage,
-        "mean_width": score.mean_width,
-        "interval_score": score.interval_score,
-        "points": [
-            asdict(point) | {"relative_error": point.relative_error, "inside": point.inside}
-            for point in score.points
-        ],
-    }
-
-
-def held_out_data(forecast: HeldOutForecast) -> dict[str, Any]:
-    """A forecast of runs that were set aside, beside what they reached."""
-    return {
-        "held_out_sizes": list(forecast.held_out_sizes),
-        "fitted_sizes": list(forecast.fitted_sizes),
-        "level": forecast.level,
-        "seed_noise": forecast.seed_noise,
-        "auto": _score_data(forecast.auto),
-        "scores": [_score_data(score) for score in forecast.scores],
-    }
-
-
-def runs_data(table: RunTable, findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """A run table: how it was read and what the checks found."""
-    return {
-        "source": table.source,
-        "rows": len(table),
-        "runs": table.run_count,
-        "columns": list(table.columns),
-        "mapping": dict(table.mapping),
-        "assumptions": list(table.assumptions),
-        "findings": [asdict(finding) for finding in findings],
-    }
-
-
-def law_data(law: Law) -> dict[str, Any]:
-    """A law in full."""
-    from scalewise.laws.latex import latex
-
-    return {
-        "law": law.key,
-        "title": law.title,
-        "formula": law.formula,
-        "latex": latex(law),
-        "variables": dict(law.variables),
-        "quantity": law.quantity,
-        "use_when": law.use_when,
-        "source": str(law.source) if law.source else None,
-        "constants": [
-            {
-                "name": constant.name,
-                "unit": law.unit(constant.name),
-                "role": constant.role,
-                "meaning": constant.meaning,
-                "bounds": list(constant.bounds),
-            }
-            for constant in law.constants
-        ],
-        "published": [_published_data(published) for published in law.published],
-    }
-
-
-def _published_data(published: Published) -> dict[str, Any]:
-    return {
-        "name": published.key,
-        "theta": dict(published.theta),
-        "source": str(published.source),
-        "note": published.note,
-    }
+command = verb(
+    "data",
+    data,
+    (
+        click.Argument(["action"], metavar="list|get", type=click.Choice(["list", "get"])),
+        click.Argument(["name"], metavar="[NAME]", required=False),
+        click.Option(["--table"], metavar="TABLE", help="One of its tables; else the main one."),
+        click.Option(["--out"], metavar="FILE", help="Write the table to this file, or - ."),
+    ),
+    examples=(
+        "data list",
+        "data get chinchilla_epoch",
+        "data get gadre_overtraining --table evals --out evals.parquet",
+        "fit public:chinchilla_epoch --law chinchilla",
+    ),
+)

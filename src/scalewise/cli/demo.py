@@ -9,8 +9,8 @@ import click
 
 from scalewise.cli import options
 from scalewise.cli.chapters import write_page
-from scalewise.cli.data import held_out_data
 from scalewise.cli.output import Answer, tell
+from scalewise.cli.result_data import held_out_data
 from scalewise.cli.verb import verb
 from scalewise.report.chapters import (
     allocation_chapter,

@@ -10,8 +10,8 @@ import click
 from scalewise.cli import options
 from scalewise.cli.fit import OBJECTIVES, moot_findings
 from scalewise.cli.inputs import runs_from, tell_health
-from scalewise.cli.limits_chapter import advice_data, checklist_data
 from scalewise.cli.output import Answer, tell, write_text
+from scalewise.cli.plan_data import advice_data, checklist_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError, UsageError
 

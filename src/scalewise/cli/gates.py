@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import GateError
+from scalewise.report.formats import level_text
 
 if TYPE_CHECKING:
     from scalewise.fit.prediction import Prediction
@@ -28,8 +29,8 @@ def broken_gate(
         width = _width(prediction)
         if not width <= widest:
             return GateError(
-                f"The {prediction.level:.0%} interval is {width:.3g} of the {prediction.quantity} "
-                f"wide; --max-interval is {widest:g}.",
+                f"The {level_text(prediction.level)} interval is {width:.3g} of the "
+                f"{prediction.quantity} wide; --max-interval is {widest:g}.",
                 hint="Add runs nearer to the target, or widen the gate.",
             )
     if farthest is None:

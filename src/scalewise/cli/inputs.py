@@ -30,14 +30,23 @@ def local_path(source: str) -> Iterator[str]:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory(prefix="scalewise-") as folder:
-        path = Path(folder) / STDIN
-        path.write_bytes(sys.stdin.buffer.read())
+        data = sys.stdin.buffer.read()
+        path = Path(folder) / f"{STDIN}{_suffix(data)}"
+        path.write_bytes(data)
         try:
             yield str(path)
         except RunDataError as error:
             # The user knows nothing of that file.
             message = error.message.replace(str(path), STDIN)
             raise RunDataError(message, hint=error.hint.replace(str(path), STDIN)) from error
+
+
+def _suffix(data: bytes) -> str:
+    """How a file of that content is named, so that it is read as it is elsewhere."""
+    if data[:4] == b"PAR1":
+        return ".parquet"
+    begins = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return {b"{": ".jsonl", b"[": ".json"}.get(begins, ".csv")
 
 
 def runs_from(source: str, mapping: Mapping[str, str] | None, where: str | None) -> RunTable:
@@ -50,19 +59,20 @@ def runs_from(source: str, mapping: Mapping[str, str] | None, where: str | None)
         table = read_runs(_public_runs(source), mapping=mapping, where=where)
         tell_reading(table)
         return table
-    if is_log(source):
-        return _runs_from_logs(source, mapping, where)
     with local_path(source) as path:
-        table = read_runs(path, mapping=mapping, where=where)
+        is_from_log = is_log(path, mapping)
+        table = _runs_from_logs(path, mapping) if is_from_log else read_runs(path, mapping=mapping)
     if source == "-":
         table = replace(table, source=STDIN)
+    table = table if where is None else table.where(where)
     tell_reading(table)
     return table
 
 
-def is_log(source: str) -> bool:
-    """Whether a source is a folder, a W&B address or a file that a log reader claims."""
+def is_log(source: str, mapping: Mapping[str, str] | None = None) -> bool:
+    """Whether a source is a folder, a W&B address, a log, or a table that is one run's log."""
     from scalewise.sources.logs.detect import detect
+    from scalewise.sources.logs.gather import is_one_run
     from scalewise.sources.logs.readers import READERS
     from scalewise.sources.logs.wandb_cloud import CLOUD
 
@@ -72,16 +82,13 @@ def is_log(source: str) -> bool:
     if source.startswith(CLOUD) or path.is_dir():
         return True
     units = detect(path, READERS).units if path.is_file() else ()
-    return any(unit.reader.key != "table" for unit in units)
+    return any(unit.reader.key != "table" or is_one_run(path, mapping) for unit in units)
 
 
-def _runs_from_logs(source: str, mapping: Mapping[str, str] | None, where: str | None) -> RunTable:
+def _runs_from_logs(source: str, mapping: Mapping[str, str] | None) -> RunTable:
     from scalewise.sources.logs.read import read_logs
 
-    table = read_logs(source, mapping={"columns": mapping} if mapping else None)
-    table = table if where is None else table.where(where)
-    tell_reading(table)
-    return table
+    return read_logs(source, mapping={"columns": mapping} if mapping else None)
 
 
 def _public_runs(source: str) -> RunTable:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from scalewise.cli.data import law_data
 from scalewise.cli.output import Answer
+from scalewise.cli.result_data import law_data
 from scalewise.cli.verb import verb
 
 

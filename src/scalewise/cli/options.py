@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.core.errors import UsageError
-from scalewise.core.quantities import parse_count, parse_quantity
+from scalewise.core.quantities import check_level, parse_count, parse_quantity
 
 if TYPE_CHECKING:
     from scalewise.fit.priors import Prior
@@ -50,14 +50,9 @@ def level() -> click.Option:
 
 def _probability(text: str) -> float:
     try:
-        value = parse_quantity(text, name="--level")
-    except UsageError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise UsageError(
-            f"--level={text!r} is not a probability.", hint="Write 0.9 for 90 % intervals."
-        )
-    return value
+        return check_level(parse_quantity(text, name="--level"))
+    except UsageError as error:
+        raise UsageError(f"--level={text!r} is not a probability.", hint=error.hint) from error
 
 
 def seed() -> click.Option:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
-from scalewise.cli.data import overfit_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
+from scalewise.cli.result_data import overfit_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
 

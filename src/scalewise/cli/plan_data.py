@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalewise.plan.advice import Advice
     from scalewise.plan.allocate import Frontier, Interval
     from scalewise.plan.approaches import Approaches
     from scalewise.plan.compute_efficient import EfficientRun
@@ -190,3 +193,23 @@ def conventions_data(found: Conventions) -> dict[str, Any]:
         "runs": found.runs,
         "sizes": found.sizes,
     }
+
+
+def advice_data(found: Advice) -> dict[str, Any]:
+    """Advice: fields by name, with the sentences that its card concludes with."""
+    return {
+        "conclusion": str(found),
+        "verdict": found.verdict,
+        "would_help_most": found.help,
+        "half_width": found.half_width,
+        "limits": [asdict(one) for one in found.limits],
+        "within_rule": [asdict(one) for one in found.clear],
+        "unknown": dict(found.unknown),
+        "one_more_run": [asdict(one) for one in found.added],
+        "best": None if found.best is None else asdict(found.best),
+    }
+
+
+def checklist_data(items: tuple[Any, ...]) -> list[Mapping[str, Any]]:
+    """The items of a checklist."""
+    return [asdict(item) for item in items]

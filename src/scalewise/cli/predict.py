@@ -9,11 +9,11 @@ import click
 
 from scalewise.cli import options
 from scalewise.cli.borrowed import borrow_options, predict_borrowed, refuse_without_borrow
-from scalewise.cli.data import error_forecast_data, prediction_data
 from scalewise.cli.fit import doubt
 from scalewise.cli.gates import broken_gate
 from scalewise.cli.inputs import fit_from
 from scalewise.cli.output import Answer
+from scalewise.cli.result_data import error_forecast_data, prediction_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
 from scalewise.core.flops import training_flops

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
-from scalewise.cli.data import runs_data
 from scalewise.cli.inputs import PUBLIC, is_log, joined, runs_from, tell_reading
 from scalewise.cli.output import Answer, file_text, tell, write_text
+from scalewise.cli.result_data import runs_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError
 
@@ -42,7 +42,11 @@ def runs(
     from scalewise.runs.write import write_runs
 
     whole = bool(mapping_file or propose)
-    logs = [s for s in sources if is_log(s) or (whole and s != "-" and not s.startswith(PUBLIC))]
+    logs = [
+        s
+        for s in sources
+        if is_log(s, mapping) or (whole and s != "-" and not s.startswith(PUBLIC))
+    ]
     reading = _reading(logs, mapping, mapping_file, propose, where) if logs else None
     tables = [runs_from(source, mapping, where) for source in sources if source not in logs]
     table = joined([*([reading.table] if reading else []), *tables])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalewise.cli.data import task_backtest_data
 from scalewise.cli.inputs import tell_health
 from scalewise.cli.options import pairs
 from scalewise.cli.output import Answer
+from scalewise.cli.result_data import task_backtest_data
 from scalewise.cli.tasks import task_options
 from scalewise.core.errors import UsageError
 from scalewise.core.quantities import parse_quantity

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalewise.cli.data import downstream_backtest_data
 from scalewise.cli.options import pairs
 from scalewise.cli.output import tell
+from scalewise.cli.result_data import downstream_backtest_data
 from scalewise.core.errors import UsageError
 from scalewise.core.quantities import parse_quantity
 

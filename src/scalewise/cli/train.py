@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
-from scalewise.cli.data import runs_data
 from scalewise.cli.executors import (
     EXECUTOR_OPTIONS,
     cluster_of,
@@ -23,6 +22,7 @@ from scalewise.cli.executors import (
 from scalewise.cli.inputs import tell_reading
 from scalewise.cli.output import Answer, tell
 from scalewise.cli.progress import training_progress
+from scalewise.cli.result_data import runs_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import MissingExtraError, UnfitDataError
 from scalewise.runs.quote import listed

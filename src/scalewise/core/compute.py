@@ -106,11 +106,6 @@ def pf_days(flops: float) -> float:
     return _positive("flops", flops, "FLOP") / PF_DAY
 
 
-def flops_from_pf_days(pf_days: float) -> float:
-    """PF-days as FLOPs; the inverse of `pf_days`."""
-    return _positive("pf_days", pf_days, "PF-days") * PF_DAY
-
-
 def gpu_hours(flops: float, accelerator: Accelerator, mfu: float) -> float:
     """Accelerator-hours for ``flops`` at a utilisation: flops / (peak_flops mfu 3600 s).
 
@@ -131,26 +126,6 @@ def flops_from_gpus(gpus: int, days: float, accelerator: Accelerator, mfu: float
     """
     hours = _positive("gpus", gpus, "chips") * _positive("days", days, "days") * HOURS_PER_DAY
     return hours * SECONDS_PER_HOUR * accelerator.peak_flops * _share("mfu", mfu)
-
-
-def mfu_from_achieved(flops_per_second: float, accelerator: Accelerator, *, gpus: int = 1) -> float:
-    """Model FLOP utilisation: achieved rate of the whole job over the peak of its chips.
-
-    ``flops_per_second`` is tokens per second times FLOPs per token. Raises UsageError when the
-    rate passes the peak, which means that FLOPs, chips or precision were miscounted.
-
-    >>> round(mfu_from_achieved(3.2e15, accelerator_named("h100"), gpus=8), 3)
-    0.404
-    """
-    peak = accelerator.peak_flops * _positive("gpus", gpus, "chips")
-    mfu = _positive("flops_per_second", flops_per_second, "FLOP/s") / peak
-    if mfu > 1:
-        raise UsageError(
-            f"{flops_per_second:.3g} FLOP/s is {mfu:.3g} times the dense bf16 peak of {gpus} x "
-            f"{accelerator.name} ({peak:.3g} FLOP/s).",
-            hint="Check the number of chips, the FLOP rule, and that the rate is per second.",
-        )
-    return mfu
 
 
 def price(gpu_hours: float, price_per_gpu_hour: float) -> float:

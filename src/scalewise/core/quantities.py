@@ -29,6 +29,17 @@ _HINT = "Write a number such as 512, 100k, 4M, 7B, 2T or 1e24."
 _LONGEST = 64  # of a number that a person wrote; anything longer is a pasted mistake
 
 
+def check_level(level: float) -> float:
+    """The probability of an interval, if it is one. Raises UsageError for anything else.
+
+    >>> check_level(0.9)
+    0.9
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"level={level} is not a probability.", hint="Use 0.9 for 90 % intervals.")
+    return level
+
+
 def parse_quantity(
     text: str | SupportsFloat,
     *,

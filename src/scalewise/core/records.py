@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 from scalewise.core.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 """What JSON can hold; a float is finite."""
@@ -90,19 +89,6 @@ def sha256_of_bytes(data: bytes) -> str:
 def sha256_of_json(value: object) -> str:
     """SHA-256 of `to_json`: a fingerprint of contents, blind to the order of keys."""
     return sha256_of_bytes(to_json(value).encode())
-
-
-def sha256_of_array(array: NDArray[np.generic]) -> str:
-    """SHA-256 of an array's type, shape and values, whatever its byte order or memory layout.
-
-    Raises TypeError for arrays of Python objects, whose bytes are addresses.
-    """
-    if array.dtype.hasobject:
-        raise TypeError(f"An array of dtype {array.dtype} holds objects and has no checksum.")
-    little = array.dtype.newbyteorder("<")
-    digest = hashlib.sha256(f"{little.str}{array.shape}".encode())
-    digest.update(array.astype(little, order="C", copy=False).tobytes())
-    return digest.hexdigest()
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

@@ -47,11 +47,6 @@ def loss_from_bits_per_token(bits_per_token: Value) -> Value:
     )
 
 
-def bits_per_token_from_loss(loss: Value) -> Value:
-    """Bits per token: loss / ln 2, loss in nats/token."""
-    return _converted(loss, lambda nats: nats / NATS_PER_BIT, name="loss", unit="nats/token")
-
-
 def loss_from_bits_per_byte(bits_per_byte: Value, bytes_per_token: float) -> Value:
     """Loss in nats/token: bits per byte x bytes per token x ln 2.
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import check_level, format_count
 from scalewise.fit.information import information
 from scalewise.fit.points import Points
 from scalewise.fit.prediction import inputs_for
@@ -104,15 +104,13 @@ def profile(result: FitResult, name: str = "", *, level: float = 0.9, **columns:
             f"What to profile is not clear: constant {name!r}, inputs {sorted(columns)}.",
             hint='Write profile(result, "alpha") or profile(result, params=7e9, tokens=1e12).',
         )
-    if not 0 < level < 1:
-        raise UsageError(f"level={level} is not a probability.", hint="Use 0.9 for 90 %.")
+    check_level(level)
     if result.points < 2:
         raise UnfitDataError(
             f"{result.source} was not fitted here, so there is no objective to profile.",
             hint="Fit the law to runs first.",
         )
-    degrees = max(min(result.points - len(result.theta), result.runs - 1), 1)
-    t = t_quantile((1 + level) / 2, degrees)
+    t = t_quantile((1 + level) / 2, result.degrees)
     with np.errstate(all="ignore"):
         held = _constant(result, name) if name else _value(result, columns, t)
         rise = held.rise_per_chi_squared * t * t

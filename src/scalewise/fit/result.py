@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.errors import UnfitDataError
 from scalewise.core.flops import training_flops
+from scalewise.core.quantities import check_level
 from scalewise.fit.calibration import STATED_LEVEL, Calibration
 from scalewise.fit.objective import Objective
 from scalewise.fit.prediction import (
@@ -117,9 +118,17 @@ class FitResult:
         """Every law behind a prediction with its weight, the leading one first."""
         return (self.weight, self), *((rival.weight, rival.result) for rival in self.rivals)
 
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of ``noise``, at least 1: of the points, and of the runs behind them.
+
+        A fixed constant and one with a prior count like a fitted one, which is on the wide side.
+        """
+        return max(min(self.points - len(self.theta), self.runs - 1), 1)
+
     def intervals(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Percentile interval of each constant over the resamples."""
-        _check_level(level)
+        check_level(level)
         if not len(self.draws):
             return {}
         low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -127,9 +136,14 @@ class FitResult:
             name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.constant_names)
         }
 
+    @property
+    def reliable(self) -> bool:
+        """Whether the search ended and the data determine the constants."""
+        return self.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND)
+
     def required(self) -> FitResult:
         """This result if it can be relied on, else UnfitDataError saying why not."""
-        if self.status in (FitStatus.CONVERGED, FitStatus.AT_BOUND):
+        if self.reliable:
             return self
         detail = f" ({', '.join(self.not_identified)})" if self.not_identified else ""
         raise UnfitDataError(
@@ -160,7 +174,7 @@ class FitResult:
         the uncertainty of the constants, the noise between runs, the disagreement between the
         laws that the result rests on, and what backtests found missing.
         """
-        _check_level(level)
+        check_level(level)
         refuse_unknown([member.law for _, member in self.members], columns)
         shares, centres, samples = [], [], []
         for share, member in self.members:
@@ -224,11 +238,10 @@ class FitResult:
         self, samples: list[Array], shares: list[float], centre: Array, level: float
     ) -> tuple[Array, Array]:
         """How far below and above the centre the interval reaches, by the draws and run noise."""
-        degrees = max(min(self.points - len(self.theta), self.runs - 1), 1)
         distances = []
         for probability in ((1 - level) / 2, (1 + level) / 2):
             distance = mixed_quantile(samples, shares, probability) - centre
-            z = t_quantile(probability, degrees)
+            z = t_quantile(probability, self.degrees)
             # Errors of constants and of the new run are independent: they add in quadrature.
             distances.append(self.spread * np.hypot(distance, z * self.noise))
         return distances[0], distances[1]
@@ -269,13 +282,6 @@ class FitResult:
         return (
             f"{self.law.key}: {constants} ({self.objective.name} {self.objective_value:.6g}, "
             f"{self.points} points of {self.runs} runs, {self.status.name})"
-        )
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise UsageError(
-            f"level={level} is not a probability.", hint="Use 0.9 for a 90 % interval."
         )
 
 

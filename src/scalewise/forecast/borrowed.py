@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import check_level, format_count
 from scalewise.fit.engine import fit
 from scalewise.fit.points import Points
 from scalewise.fit.prediction import UNIFORM_GUESS, Prediction, doubts_at, reach
@@ -165,8 +165,7 @@ class _Question:
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise UsageError(f"{name}={value:g} is not a count.", hint="Give one above 0.")
-        if not 0 < self.level < 1:
-            raise UsageError(f"level={self.level:g} is not a probability.", hint="0.9 is usual.")
+        check_level(self.level)
 
 
 def drift_of(run: RunTable, between: Between, *, share: float, policy: EstimationPolicy) -> float:

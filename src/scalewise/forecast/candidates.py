@@ -51,7 +51,8 @@ def candidates(
             if not needs_size and not needs_tokens:
                 found.append(law)
     if not found:
-        counts = ", ".join(f"{_levels(table, c)} values of {c}" for c in ("params", "tokens"))
+        levels = [(_levels(table, c), c) for c in ("params", "tokens")]
+        counts = ", ".join(f"{n} value{'' if n == 1 else 's'} of {c}" for n, c in levels)
         raise UnfitDataError(
             f"No law can be told apart by these runs: {counts}.",
             hint="Three sizes, or three token budgets, are the least; name a law to fit it anyway.",

@@ -134,14 +134,15 @@ def combine(
     """Fit the laws that did well to the whole table and let them share in predictions."""
     shares = law_weights(on_one_count(laws, adequate(scores)))
     if not shares:
+        least = min(splits, key=lambda split: len(split.fitted))
         raise UnfitDataError(
-            "No law could be fitted to every part of these runs: "
-            + "; ".join(f"{s.law}: {s.status}" for s in scores),
+            "No law could be fitted to every part of these runs, of which the least, "
+            f"{least.label}, has {len(least.fitted)} points.",
             hint="Add sizes or token budgets, or name one law.",
         )
     by_key = {law.key: law for law in laws}
     fitted = {key: _attempt(by_key[key], table, policy, bootstrap=bootstrap) for key in shares}
-    usable = {key: result for key, result in fitted.items() if result is not None}
+    usable = {key: result for key, result in fitted.items() if isinstance(result, FitResult)}
     if not usable:
         raise UnfitDataError(
             f"None of {', '.join(shares)} is determined by the whole of these runs.",
@@ -314,11 +315,11 @@ def _untested(
     Closeness of fit only rules out what plainly does not describe the runs: the law that fits
     few sizes best is often the one that extrapolates worst.
     """
-    fitted = [(law, _attempt(law, table, policy, bootstrap=bootstrap)) for law in laws]
-    usable = {law.key: result for law, result in fitted if result is not None}
+    fitted = {law.key: _attempt(law, table, policy, bootstrap=bootstrap) for law in laws}
+    usable = {key: result for key, result in fitted.items() if isinstance(result, FitResult)}
     if not usable:
         raise UnfitDataError(
-            f"None of {', '.join(law.key for law in laws)} is determined by these runs. {reason}",
+            f"No law is determined by these {len(table)} points. {_causes(fitted)}",
             hint="Add runs of other sizes or token budgets.",
         )
     squared = {key: result.noise**2 for key, result in usable.items()}
@@ -333,11 +334,21 @@ def _untested(
     return replace(result, warnings=(*result.warnings, note))
 
 
-def _attempt(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult | None:
+def _attempt(law: Law, table: RunTable, policy: Policy, *, bootstrap: int) -> FitResult | str:
+    """A law fitted to the table, or why it cannot be, in words that name no law."""
     try:
-        return fit_by(policy, law, table, bootstrap=bootstrap).required()
-    except UnfitDataError:
-        return None
+        result = fit_by(policy, law, table, bootstrap=bootstrap)
+    except UnfitDataError as error:
+        return error.message.removeprefix(f"Law {law.key!r} ")
+    return result if result.reliable else result.status.value
+
+
+def _causes(fitted: Mapping[str, FitResult | str]) -> str:
+    """Why laws could not be fitted, those of one reason together."""
+    keys: dict[str, list[str]] = {}
+    for key, reason in fitted.items():
+        keys.setdefault(str(reason), []).append(key)
+    return " ".join(f"{', '.join(named)}: {reason}" for reason, named in keys.items())
 
 
 def _combined(members: Sequence[tuple[float, FitResult]], spread: float) -> FitResult:

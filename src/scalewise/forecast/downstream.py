@@ -356,11 +356,10 @@ def _joint_ends(
     with np.errstate(all="ignore"):
         values = law.on_scale(error_at(law, losses, theta))
     values = np.where(np.isfinite(values), values, middle)
-    degrees = max(min(law.points - len(law.theta), law.runs - 1), 1)
     ends = []
     for probability in ((1 - level) / 2, (1 + level) / 2):
         distance = np.quantile(values, probability, axis=0) - middle
-        z = t_quantile(probability, degrees)
+        z = t_quantile(probability, law.degrees)
         total = law.spread * np.hypot(distance, z * law.noise)
         ends.append(law.off_scale(middle + np.sign(z) * total))
     return ends[0], ends[1]

@@ -20,7 +20,7 @@ from scalewise.core.errors import UsageError
 
 Mapper = Callable[[Callable[[Any], str], Sequence[Any]], Iterator[tuple[int, str]]]
 
-LOSSES = 3  # worker processes in a row that may die before the fault is taken to be ours
+DEATHS = 3  # worker processes in a row that may die before the fault is taken to be ours
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -38,7 +38,7 @@ def map_processes(workers: int) -> Mapper:
     """So many processes of this machine, with one thread each.
 
     A worker that dies, as when memory runs out, is replaced and its item taken up again; after
-    three losses with nothing done in between, UsageError says so. What was yielded by then stands.
+    three deaths with nothing done in between, UsageError says so. What was yielded by then stands.
     """
     if workers < 1:
         raise UsageError(f"workers={workers} is below 1.", hint="Give 1 or more.")
@@ -49,7 +49,7 @@ def _in_processes(
     workers: int, work: Callable[[Any], str], items: Sequence[Any]
 ) -> Iterator[tuple[int, str]]:
     open_items = dict(enumerate(items))
-    losses = 0
+    deaths = 0
     while open_items:
         answered = False
         try:
@@ -58,12 +58,12 @@ def _in_processes(
                 answered = True
                 yield index, answer
         except BrokenProcessPool as error:
-            losses = 1 if answered else losses + 1
+            deaths = 1 if answered else deaths + 1
             suspect = next(iter(open_items))  # was begun first; the others get their turn before it
             open_items[suspect] = open_items.pop(suspect)
-            if losses >= LOSSES:
+            if deaths >= DEATHS:
                 raise UsageError(
-                    f"Worker processes died {losses} times in a row, with {len(open_items)} of "
+                    f"Worker processes died {deaths} times in a row, with {len(open_items)} of "
                     f"{len(items)} parts still to do: they were killed, or could not start.",
                     hint="Use fewer workers if memory is short; a script that starts processes "
                     "needs an 'if __name__ == \"__main__\":' around its calls.",

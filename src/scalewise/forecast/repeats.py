@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.quantities import check_level
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -150,9 +151,7 @@ def spread(sd: float, degrees: int, level: float) -> Spread:
     """
     from scipy.special import chdtri
 
-    if not 0 < level < 1:
-        raise UsageError(f"level={level} is not a probability.", hint="Use 0.9 for 90 %.")
-    tail = (1 - level) / 2
+    tail = (1 - check_level(level)) / 2
     low, high = (float(sd * np.sqrt(degrees / chdtri(degrees, p))) for p in (tail, 1 - tail))
     return Spread(sd=sd, low=low, high=high, degrees=degrees)
 

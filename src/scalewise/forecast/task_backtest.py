@@ -20,7 +20,7 @@ from scalewise.forecast.splits import Split
 from scalewise.forecast.task_forecasts import Asked, Forecasts, Settings, forecasts, widened
 from scalewise.forecast.task_methods import METHODS
 from scalewise.forecast.task_splits import FEWEST, splits_by_compute
-from scalewise.forecast.task_verdict import Measured, Verdict, judged
+from scalewise.forecast.task_verdict import Measured, Verdict, judged, too_narrow
 from scalewise.forecast.tasks import Task, Tasks, columns_of, stem_of, task_errors, tasks_of
 from scalewise.runs.columns import nearest
 from scalewise.runs.quote import listed
@@ -188,13 +188,15 @@ def backtest_tasks(
         )
         for method in METHODS
     }
+    told = [_outcome(each, t, made, scored, spreads, level) for t, each in enumerate(asked)]
+    loose = listed(outcome.task.name for outcome, narrow in told if narrow)
+    warning = f"Forecastable, but with intervals too narrow to defend: {loose}."
     return TaskBacktest(
-        outcomes=tuple(
-            _outcome(each, t, made, scored, spreads, level) for t, each in enumerate(asked)
-        ),
+        outcomes=tuple(outcome for outcome, _ in told),
         splits=scored,
         level=level,
         spreads=spreads,
+        warnings=(warning,) if loose else (),
     )
 
 
@@ -260,7 +262,8 @@ def _outcome(
     splits: Sequence[Split],
     spreads: Mapping[str, tuple[float, ...]],
     level: float,
-) -> TaskOutcome:
+) -> tuple[TaskOutcome, str]:
+    """The outcome of a task, and what speaks against the intervals of its forecast, if any."""
     naive = {rule: _naive_points(rule, each.task, splits) for rule in NAIVE}
     scores = []
     for method in METHODS:
@@ -282,10 +285,16 @@ def _outcome(
         chosen.mean_abs_error if chosen.points else chosen.status,
         chosen.naive_error,
     )
+    narrow = ""
+    if verdict is Verdict.FORECASTABLE:
+        held = sum(point.inside for point in chosen.points)
+        if narrow := too_narrow(held, len(chosen.points), level):
+            why = f"{why.removesuffix('.')}; {narrow}."
     rules = (_score(rule, naive[rule], naive, level=level) for rule in NAIVE)
-    return TaskOutcome(
+    outcome = TaskOutcome(
         task=each.task, items=each.items, verdict=verdict, why=why, scores=(*scores, *rules)
     )
+    return outcome, narrow
 
 
 def _measured(

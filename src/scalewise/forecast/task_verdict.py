@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from math import comb
 from statistics import NormalDist
 from typing import Any
 
@@ -19,7 +20,7 @@ from scalewise.forecast.tasks import Task
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_BY_LUCK = 0.05  # probability that the best of the fitted models gets so far by guessing
+_BY_LUCK = 0.05  # probability up to which a finding is not called chance
 _UNKNOWN_ITEMS = 500.0  # stand in for an unknown number: one standard error of 0.02
 _CLEAR = 2.0  # standard deviations by which an effect stands out
 
@@ -105,6 +106,24 @@ def judged(
         f"{100 * naive:.1f}."
     )
     return (Verdict.FORECASTABLE if off_by < naive else Verdict.NOT_BETTER), text
+
+
+def too_narrow(held: int, points: int, level: float) -> str:
+    """What says that intervals held fewer measured errors than chance explains; else empty.
+
+    >>> too_narrow(9, 10, 0.9)
+    ''
+    >>> too_narrow(5, 10, 0.9)
+    'its 90% intervals held 5 of 10 measured errors: they are too narrow to defend it'
+    """
+    few = range(held + 1)
+    luck = sum(comb(points, k) * level**k * (1 - level) ** (points - k) for k in few)
+    if luck >= _BY_LUCK:
+        return ""
+    return (
+        f"its {100 * level:g}% intervals held {held} of {points} measured errors: they are too "
+        "narrow to defend it"
+    )
 
 
 def doubt(measured: Measured) -> tuple[Verdict, str] | None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scalewise.core.errors import LawError, UsageError
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import check_level, format_count
 from scalewise.fit.prediction import reach, scalar
 from scalewise.fit.result import FitResult
 from scalewise.fit.storage import published_fit
@@ -364,10 +364,7 @@ def _paired(steps: FitResult, critical_batch: FitResult) -> Array:
 
 def tails(level: float) -> tuple[float, float]:
     """The probabilities below the two ends of an interval; UsageError if ``level`` is none."""
-    if not 0 < level < 1:
-        raise UsageError(
-            f"level={level:g} is not a probability.", hint="Use 0.9 for a 90 % interval."
-        )
+    check_level(level)
     return (1 - level) / 2, (1 + level) / 2
 
 

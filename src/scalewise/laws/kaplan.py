@@ -21,21 +21,21 @@ def _source(where: str) -> Source:
 _SHEHPER = Source(key="shehper", where="github.com/shehper/scaling_laws")
 _SMALL = "reproduction on OpenWebText, up to 6.3M params"
 
-_N_C = Constant("N_c", "amplitude", "size at which the size term reaches 1 nat/token")
+N_C = Constant("N_c", "amplitude", "size at which the size term reaches 1 nat/token")
 _D_C = Constant("D_c", "amplitude", "data at which the data term reaches 1 nat/token")
 _C_C = Constant("C_c", "amplitude", "compute at which the loss reaches 1 nat/token")
-_S_C = Constant("S_c", "amplitude", "updates at which the step term reaches 1 nat/token")
+S_C = Constant("S_c", "amplitude", "updates at which the step term reaches 1 nat/token")
 _ALPHA_N = Constant("alpha_N", "exponent", "how fast loss falls with model size")
 _ALPHA_D = Constant("alpha_D", "exponent", "how fast loss falls with data")
 _ALPHA_C = Constant("alpha_C", "exponent", "how fast loss falls with compute")
-_ALPHA_S = Constant("alpha_S", "exponent", "how fast loss falls with updates")
+ALPHA_S = Constant("alpha_S", "exponent", "how fast loss falls with updates")
 
 KAPLAN_PARAMS = Law(
     key="kaplan-params",
     title="Kaplan L(N): converged loss by model size",
     formula="(N_c / N)**alpha_N",
     variables={"N": "params_nonembed"},
-    constants=(_N_C, _ALPHA_N),
+    constants=(N_C, _ALPHA_N),
     source=_source("eq. 1.1"),
     published=(
         Published(
@@ -117,7 +117,7 @@ KAPLAN_OVERFIT = Law(
     title="Kaplan L(N, D): early-stopped loss by size and data",
     formula="((N_c / N)**(alpha_N / alpha_D) + D_c / D)**alpha_D",
     variables={"N": "params_nonembed", "D": "tokens"},
-    constants=(_N_C, _ALPHA_N, _D_C, _ALPHA_D),
+    constants=(N_C, _ALPHA_N, _D_C, _ALPHA_D),
     source=_source("eq. 1.5"),
     published=(
         Published(
@@ -141,7 +141,7 @@ KAPLAN_STEPS = Law(
     title="Kaplan L(N, S_min): loss by size and minimum steps",
     formula="(N_c / N)**alpha_N + (S_c / S)**alpha_S",
     variables={"N": "params_nonembed", "S": "steps_min"},
-    constants=(_N_C, _ALPHA_N, _S_C, _ALPHA_S),
+    constants=(N_C, _ALPHA_N, S_C, ALPHA_S),
     source=_source("eq. 1.6"),
     published=(
         Published(

@@ -7,12 +7,10 @@ takes ``S = S_min * (1 + B_crit / B)`` updates, and the critical batch is that o
 
 from __future__ import annotations
 
+from scalewise.laws.kaplan import ALPHA_S, N_C, S_C
 from scalewise.laws.law import Constant, Law, Published, Source
 
-_N_C = Constant("N_c", "amplitude", "size at which the size term reaches 1 nat/token")
 _ALPHA_N = Constant("alpha_N", "exponent", "how fast the floor of a size falls with size")
-_S_C = Constant("S_c", "amplitude", "updates at which the step term reaches 1 nat/token")
-_ALPHA_S = Constant("alpha_S", "exponent", "how fast loss falls with updates")
 _B_STAR = Constant("B_star", "amplitude", "critical batch at a loss of 1 nat/token")
 _ALPHA_B = Constant(
     "alpha_B", "exponent", "how slowly the critical batch grows as loss falls", (0.02, 5.0)
@@ -26,7 +24,7 @@ TRAJECTORY = Law(
     title="Trajectory: loss at any update, size and batch",
     formula=_TERMS,
     variables=_VARIABLES,
-    constants=(_N_C, _ALPHA_N, _S_C, _ALPHA_S, _B_STAR, _ALPHA_B),
+    constants=(N_C, _ALPHA_N, S_C, ALPHA_S, _B_STAR, _ALPHA_B),
     source=Source(key="su2024", where="sec. 2", arxiv="2403.06563"),
     published=(
         Published(
@@ -66,10 +64,10 @@ TRAJECTORY_TOKENS = Law(
     formula="(N_c / N)**alpha_N + (S_c / S * (1 + B_1 * S**beta * B**(beta - 1)))**alpha_S",
     variables=_VARIABLES,
     constants=(
-        _N_C,
+        N_C,
         _ALPHA_N,
-        _S_C,
-        _ALPHA_S,
+        S_C,
+        ALPHA_S,
         Constant("B_1", "amplitude", "critical batch after one token"),
         Constant("beta", "exponent", "how fast the critical batch grows with tokens seen"),
     ),

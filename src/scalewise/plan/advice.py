@@ -49,6 +49,7 @@ from scalewise.plan.limits import (
     sizes_limit,
     tokens_limit,
 )
+from scalewise.plan.optimum import size_of
 from scalewise.plan.target import FitSettings, Target, size_column_of, target_at
 from scalewise.runs.table import RunTable
 
@@ -271,6 +272,7 @@ def unfit_advice(
 def next_in_line(result: FitResult) -> dict[str, float]:
     """``params`` and ``tokens`` of ten times the largest run's compute at its tokens per param.
 
+    A fit by params_nonembed keeps no params: they follow from the most FLOPs of its runs, 6 N D.
     Nothing for laws that take other inputs than size, tokens and compute, or predict no loss.
 
     >>> from scalewise.fit.storage import read_fit
@@ -278,15 +280,19 @@ def next_in_line(result: FitResult) -> dict[str, float]:
     {}
     """
     law = result.law
-    if law.quantity != "loss" or not set(law.columns) <= {"params", "tokens", "flops"}:
+    size, columns = size_of(law), set(law.columns)
+    if law.quantity != "loss" or size is None or not columns <= {size, "tokens", "flops"}:
         return {}
-    if not result.points or not {"params", "tokens"} <= set(law.columns):
+    if not result.points or (size != "params" and "flops" not in result.ranges):
         return {}
     symbols = {column: symbol for symbol, column in law.variables.items()}
-    params, tokens = (result.inputs[symbols[c]] for c in ("params", "tokens"))
-    largest = int(np.argmax(params * tokens))
+    sizes, tokens = (result.inputs[symbols[c]] for c in (size, "tokens"))
+    largest = int(np.argmax(sizes * tokens))
+    params, seen = float(sizes[largest]), float(tokens[largest])
+    if size != "params":
+        params = max(params, result.ranges["flops"][1] / (6.0 * seen))
     step = float(np.sqrt(NEXT))
-    return {"params": step * float(params[largest]), "tokens": step * float(tokens[largest])}
+    return {"params": step * params, "tokens": step * seen}
 
 
 def settings_of(result: FitResult) -> FitSettings:

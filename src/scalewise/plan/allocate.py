@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from scalewise.core.errors import LawError, UsageError
 from scalewise.fit.prediction import doubts_at, mixed_quantile, reach
 from scalewise.fit.result import FitResult, Rival
+from scalewise.plan.growth import freed
 from scalewise.plan.optimum import optimal_size, size_of, trades
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -111,7 +112,7 @@ def allocate(
             *result.warnings,
             *result.interval_doubts,
             *left_out(result, members),
-            *_certain_growth(members, float(flops), given_tokens(tokens_unique)),
+            *_certain_growth(result, float(flops), tokens_unique),
             *doubts_at("loss", line.loss[1]),
         ),
     )
@@ -130,11 +131,9 @@ def frontier(
         np.log(optimal_size(m.law, theta_of_draws(m), flops[None], given)) for _, m in members
     ]
     centre = np.average(centres, axis=0, weights=shares)
-    low, high = (
-        np.exp(centre + result.spread * (mixed_quantile(samples, shares, p) - centre))
-        for p in ((1 - level) / 2, (1 + level) / 2)
+    low, best, high = np.exp(
+        pooled_band(samples, shares, centre, spread=result.spread, level=level)
     )
-    best = np.exp(centre)
     columns = {size: best, "tokens": flops / (6.0 * best), **given}
     return Frontier(
         flops=flops,
@@ -185,8 +184,13 @@ def trading_laws(
 ) -> list[tuple[float, FitResult]]:
     """The laws behind a result that trade size against tokens, on the leader's count.
 
-    With ``tokens_unique`` those that know repeated data, without it those that do not ask.
+    With ``tokens_unique`` those that know repeated data, without it those that do not ask. Where
+    none of them learns from the runs how size grows, they come ``freed``.
     """
+    return freed(_trading(result, tokens_unique))
+
+
+def _trading(result: FitResult, tokens_unique: float | None) -> list[tuple[float, FitResult]]:
     given = given_tokens(tokens_unique)
     able = [(share, member) for share, member in result.members if trades(member.law, given)]
     if not able:
@@ -232,9 +236,10 @@ def left_out(result: FitResult, members: list[tuple[float, FitResult]]) -> tuple
 
 
 def _certain_growth(
-    members: list[tuple[float, FitResult]], flops: float, given: Mapping[str, float]
+    result: FitResult, flops: float, tokens_unique: float | None
 ) -> tuple[str, ...]:
     """Says so if the law that mostly answers leaves the best size one way to grow with compute."""
+    members, given = _trading(result, tokens_unique), given_tokens(tokens_unique)
     share, member = max(members, key=lambda pair: pair[0])
     if share <= _MOSTLY or len(member.draws) < 2:
         return ()
@@ -243,10 +248,18 @@ def _certain_growth(
     growth = np.diff(sizes) / np.log(10.0)
     if np.ptp(growth) > _CERTAIN:
         return ()
-    return (
+    told = (
         f"By {member.law.key} ({share:.0%}) the best size grows as flops**"
-        f"{float(growth[0, 0]):.3g} whatever the runs say: the intervals of params and tokens "
-        "hold little or no doubt about that. Fit chinchilla to see it.",
+        f"{float(growth[0, 0]):.3g} whatever the runs say"
+    )
+    if freed(members) is not members:
+        return (
+            f"{told}; the intervals hold what the same runs leave open where its exponents of "
+            "size and tokens may differ, as in chinchilla.",
+        )
+    return (
+        f"{told}: the intervals of params and tokens hold no doubt about that but what other "
+        "laws bring. Fit chinchilla to see it.",
     )
 
 
@@ -269,3 +282,32 @@ def theta_of_draws(member: FitResult) -> dict[str, Array]:
     if not len(member.draws):
         return {name: np.array([[value]]) for name, value in member.theta.items()}
     return {name: member.draws[:, i, None] for i, name in enumerate(member.law.constant_names)}
+
+
+def growth(result: FitResult, ends: Array, *, level: float) -> Interval:
+    """The exponent by which the best size grows between two budgets (FLOP): d log N / d log C."""
+    members = trading_laws(result)
+    shares, span = [share for share, _ in members], float(np.log(ends[1] / ends[0]))
+    slopes = [np.diff(np.log(optimal_size(m.law, m.theta, ends)))[0] / span for _, m in members]
+    drawn = [
+        np.diff(np.log(optimal_size(m.law, theta_of_draws(m), ends[None])), axis=1)[:, 0] / span
+        for _, m in members
+    ]
+    known = [d[np.isfinite(d)] for d in drawn]
+    centre = np.average(slopes, axis=0, weights=shares)
+    low, value, high = pooled_band(known, shares, centre, spread=result.spread, level=level)
+    return Interval(value=float(value), low=float(low), high=float(high))
+
+
+def pooled_band(
+    samples: Sequence[Array], shares: Sequence[float], centre: Array, *, spread: float, level: float
+) -> Band:
+    """A centre between the quantiles of all laws' resamples, their distances times ``spread``.
+
+    ``spread`` is by how much backtests found the intervals of the combined laws too narrow.
+    """
+    low, high = (
+        np.asarray(centre + spread * (mixed_quantile(samples, shares, p) - centre))
+        for p in ((1 - level) / 2, (1 + level) / 2)
+    )
+    return low, np.asarray(centre), high

@@ -15,17 +15,15 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.core.errors import ScalewiseError, UsageError
-from scalewise.core.quantities import format_count, format_flops
-from scalewise.fit.prediction import mixed_quantile
+from scalewise.core.quantities import check_level, format_count, format_flops
 from scalewise.fit.result import FitResult
 from scalewise.forecast.choose import AUTO
 from scalewise.forecast.fitting import fit
 from scalewise.laws.catalogue import law_from, on_count
-from scalewise.plan.allocate import Interval, allocate, theta_of_draws, trading_laws
+from scalewise.plan.allocate import Interval, allocate, growth, trading_laws
 from scalewise.plan.envelope import Envelope, envelope, pareto
 from scalewise.plan.isoflop import IsoFlop, isoflop
-from scalewise.plan.optimum import optimal_size, size_of
-from scalewise.plan.powerline import checked_level
+from scalewise.plan.optimum import size_of
 from scalewise.plan.readings import Readings, readings
 from scalewise.runs.table import RunTable
 
@@ -127,7 +125,7 @@ def approaches(
         raise UsageError(f"flops={flops} is no compute budget.", hint="Give a positive number.")
     if law != AUTO:
         law_from(law)  # a name that is none is told before anything is run
-    checked_level(level)
+    check_level(level)
     data = readings(runs, size=size)
     middle = float(np.exp(np.log(data.flops).mean()))
     other_rule = _other_rule(data)
@@ -234,31 +232,19 @@ def _of_law(
     remarks: tuple[str, ...],
 ) -> Approach:
     """Approach 3: the slope of the law's own optimum, over the decade around the budget."""
-    members = trading_laws(result)
-    own = str(size_of(members[0][1].law))
+    own = str(size_of(trading_laws(result)[0][1].law))
     if own != size:
         raise UsageError(
             f"Law {result.law.key!r} counts {own}, not {size}.",
             hint=f"Compare with size={own!r}, or fit a law in {size}.",
         )
-    shares = [share for share, _ in members]
-    ends = flops * np.exp(np.array([-0.5, 0.5]) * _DECADE)
-    slopes = [np.diff(np.log(optimal_size(m.law, m.theta, ends)))[0] / _DECADE for _, m in members]
-    drawn = [
-        np.diff(np.log(optimal_size(m.law, theta_of_draws(m), ends[None])), axis=1)[:, 0] / _DECADE
-        for _, m in members
-    ]
-    value = float(np.average(slopes, weights=shares))
-    low, high = (
-        float(value + result.spread * (mixed_quantile(drawn, shares, p) - value))
-        for p in ((1 - level) / 2, (1 + level) / 2)
-    )
+    a = growth(result, flops * np.exp(np.array([-0.5, 0.5]) * _DECADE), level=level)
     best = allocate(result, flops, level=level)
     return Approach(
         key="law",
         title=f"{TITLES['law']} ({result.law.key})",
-        a=Interval(value=value, low=low, high=high),
-        b=Interval(value=1 - value, low=1 - high, high=1 - low),
+        a=a,
+        b=Interval(value=1 - a.value, low=1 - a.high, high=1 - a.low),
         params=best.params,
         tokens=best.tokens,
         inside=allocate(result, middle, level=level).params.value,

@@ -99,15 +99,6 @@ class EfficientFrontier:
         """The fewest tokens: E_min = B_crit S_min = C / (6 N)."""
         return scalar(np.asarray(self.batch_tokens(flops) * self.steps_min(flops)))
 
-    def flops_to(self, loss: ArrayLike) -> Value:
-        """The least compute to a loss over all sizes, in FLOP: C_c L**(-1/alpha_C)."""
-        return scalar(self.flops_scale * positive("loss", loss) ** (-1 / self.exponent))
-
-    def params_to(self, loss: ArrayLike) -> Value:
-        """The size that reaches a loss with the least compute: N_c ((1 + r)/L)**(1/alpha_N)."""
-        t = self.trajectory
-        return scalar(t.N_c * ((1 + self.excess) / positive("loss", loss)) ** (1 / t.alpha_N))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EfficientRun:
@@ -175,17 +166,6 @@ def efficient_run(trajectory: Trajectory, flops: float, *, level: float = 0.9) -
         source=trajectory.source,
         warnings=(*trajectory.warnings, *trajectory.doubts(**reached)),
     )
-
-
-def flops_needed(
-    trajectory: Trajectory, params_nonembed: float, loss: float, *, level: float = 0.9
-) -> Interval:
-    """The least compute, in FLOP, that takes a given size to a loss.
-
-    C = 6 B_star S_c N L**(-1/alpha_B) (L - (N_c/N)**alpha_N)**(-1/alpha_S). The upper end is
-    infinite where some resamples put the loss out of reach. Raises LawError if the estimate does.
-    """
-    return interval_of(trajectory, lambda t: t.flops_min(params_nonembed, loss), level=level)
 
 
 def size_cost(trajectory: Trajectory, ratio: ArrayLike) -> Cost:

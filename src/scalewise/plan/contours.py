@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import UnfitDataError, UsageError
-from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
 from scalewise.plan.allocate import (
@@ -23,6 +22,7 @@ from scalewise.plan.allocate import (
     frontier,
     given_tokens,
     left_out,
+    pooled_band,
     theta_of_draws,
     trading_laws,
 )
@@ -150,11 +150,8 @@ class _Surface:
         samples = [_crossings(m.law, theta_of_draws(m), losses, grid, self.given)
                    for _, m in self.members]  # fmt: skip
         centre = np.average([c[0] for c in centres], axis=0, weights=self.shares)
-        low, high = (
-            np.exp(at + self.result.spread * (mixed_quantile(samples, self.shares, p) - centre))
-            for p in ((1 - level) / 2, (1 + level) / 2)
-        )
-        edges = np.stack([low, np.exp(at), high])
+        ends = pooled_band(samples, self.shares, centre, spread=self.result.spread, level=level)
+        edges = np.exp(at + np.stack(ends) - centre)
         return tuple(
             Contour(
                 float(loss), *self._line(float(loss), at[:2, i]), *map(_interval, edges[:, :, i].T)

@@ -21,10 +21,10 @@ import numpy as np
 
 from scalewise.core.errors import UnfitDataError
 from scalewise.core.flops import training_flops
+from scalewise.core.quantities import check_level
 from scalewise.plan.allocate import Interval
 from scalewise.plan.interpolation import akima
 from scalewise.plan.isoflop import IsoFlop, from_profiles
-from scalewise.plan.powerline import checked_level
 from scalewise.plan.profiles import FEWEST_SIZES, Method, Profile
 from scalewise.plan.readings import Readings, Rows, readings
 from scalewise.runs.table import RunTable
@@ -112,7 +112,7 @@ def conventions(
     ``d_model`` and ``context_length`` the attention term. ``method`` finds the vertices as in
     `plan.profiles`. Raises UnfitDataError if no convention can be evaluated.
     """
-    checked_level(level)
+    check_level(level)
     cut = _Cut(budgets=budgets, method=method, level=level, bootstrap=bootstrap, seed=seed)
     if rows is not None:
         return _evaluated(runs.finals() if rows == "finals" else runs, cut)

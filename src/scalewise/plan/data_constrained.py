@@ -13,9 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.fit.prediction import mixed_quantile
 from scalewise.fit.result import FitResult
-from scalewise.plan.allocate import Allocation, Interval, allocate, theta_of_draws, trading_laws
+from scalewise.plan.allocate import (
+    Allocation,
+    Interval,
+    allocate,
+    pooled_band,
+    theta_of_draws,
+    trading_laws,
+)
 from scalewise.plan.serving import scaled
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -93,10 +99,11 @@ def _by_decay(result: FitResult, tokens_unique: float, level: float, of: Any) ->
     if not members:
         return None
     shares = [share for share, _ in members]
-    samples = [of(theta_of_draws(m)[DECAY][:, 0]) for _, m in members]
-    low, high = (
-        float(mixed_quantile(samples, shares, p)) for p in ((1 - level) / 2, (1 + level) / 2)
-    )
+    samples = [np.log(theta_of_draws(m)[DECAY][:, 0]) for _, m in members]
+    centre = np.average([np.log(m.theta[DECAY]) for _, m in members], axis=0, weights=shares)
+    # Widened as R_D and not as its worth, which then stays within what is possible.
+    decay = np.exp(pooled_band(samples, shares, centre, spread=result.spread, level=level))
+    low, _, high = (float(of(end)) for end in decay)
     value = float(np.average([of(m.theta[DECAY]) for _, m in members], weights=shares))
     return Interval(value=value, low=min(low, value), high=max(high, value))
 

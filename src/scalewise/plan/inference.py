@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.fit.prediction import mixed_quantile, reach
+from scalewise.fit.prediction import reach
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
 from scalewise.plan.allocate import (
     Interval,
     left_out,
     loss_at,
+    pooled_band,
     rests_on,
     theta_of_draws,
     trading_laws,
@@ -369,11 +370,8 @@ def _between(
             "No resample of a law reaches that loss.",
             hint="Ask for a higher loss or fit more runs.",
         )
-    low, high = (
-        float(value + spread * (mixed_quantile(known, shares, p) - value))
-        for p in ((1 - level) / 2, (1 + level) / 2)
-    )
-    return Interval(value=float(value), low=low, high=high)
+    low, _, high = pooled_band(known, shares, np.asarray(value), spread=spread, level=level)
+    return Interval(value=float(value), low=float(low), high=float(high))
 
 
 def _exp(interval: Interval) -> Interval:

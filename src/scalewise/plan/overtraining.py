@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scalewise.core.errors import LawError, RunDataError, UsageError
+from scalewise.core.quantities import check_level
 from scalewise.fit.result import FitResult
 from scalewise.laws.gadre import OVERTRAINING
 from scalewise.plan.allocate import Interval, theta_of_draws
@@ -20,15 +21,15 @@ def optimal_multiplier(result: FitResult, *, level: float = 0.9) -> Interval:
 
     M* = (B / A)**(1 / (2 eta)), from L = E + A N**(-2 eta) + B D**(-2 eta) at C = 6 N D (Gadre
     et al. 2024, eqs 9 and 10, who note that it lies below the 10 to 80 that they observe). The
-    interval is that of the constants; without resamples it has no width.
+    interval is that of the constants under one exponent, which ``allocate`` does not take for
+    certain; without resamples it has no width.
     Raises LawError for a result of other laws, whose optimum moves with the budget.
 
     >>> from scalewise.fit.storage import read_fit
     >>> round(optimal_multiplier(read_fit("gadre2024-redpajama")).value, 1)
     7.5
     """
-    if not 0 < level < 1:
-        raise UsageError(f"level={level} is not a probability.", hint="Use 0.9 for 90 %.")
+    check_level(level)
     member = next((m for _, m in result.members if m.law.formula == OVERTRAINING.formula), None)
     if member is None:
         raise LawError(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.errors import UnfitDataError, UsageError
+from scalewise.core.errors import UnfitDataError
+from scalewise.core.quantities import check_level
 from scalewise.fit.result import t_quantile
 from scalewise.plan.allocate import Interval
 
@@ -61,15 +62,6 @@ class PowerLine:
         return Interval(value=float(value), low=float(low), high=float(high))
 
 
-def checked_level(level: float) -> float:
-    """A probability for intervals; UsageError for anything else."""
-    if not 0 < level < 1:
-        raise UsageError(
-            f"level={level} is not a probability.", hint="Use 0.9 for a 90 % interval."
-        )
-    return level
-
-
 def power_line(log_flops: Array, log_values: Array, draws: Array, *, level: float) -> PowerLine:
     """Regress log optima on log C by least squares.
 
@@ -99,7 +91,7 @@ def power_line(log_flops: Array, log_values: Array, draws: Array, *, level: floa
         leverage=leverage,
         points=count,
         draws=_lines(x, np.atleast_2d(draws)),
-        level=checked_level(level),
+        level=check_level(level),
     )
 
 

@@ -18,7 +18,7 @@ from scalewise.fit.prediction import inputs_for
 from scalewise.fit.priors import Prior
 from scalewise.fit.result import FitResult
 from scalewise.laws.law import Law
-from scalewise.plan.allocate import Interval, allocate, theta_of_draws
+from scalewise.plan.allocate import Interval, allocate, growth
 from scalewise.plan.optimum import SIZES, optimal_size, size_of, trades
 from scalewise.runs.table import RunTable
 
@@ -207,15 +207,8 @@ def _refuse_no_price(result: FitResult, target: Target) -> None:
 
 def _exponent(result: FitResult, flops: float, level: float) -> Interval:
     """The slope d log N_opt / d log C at a budget, from budgets a factor 2 to either side."""
-
-    def slope(theta: Mapping[str, Any]) -> Array:
-        size = optimal_size(result.law, theta, np.array([flops / 2, flops * 2]))
-        return np.asarray(np.diff(np.log(size), axis=-1)[..., 0] / np.log(4.0))
-
     with np.errstate(all="ignore"):
-        value, draws = float(slope(result.theta)), slope(theta_of_draws(result))
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value=value, low=float(low), high=float(high))
+        return growth(result, np.array([flops / 2, flops * 2]), level=level)
 
 
 def size_column_of(law: Law, table: RunTable) -> str:

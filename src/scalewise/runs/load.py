@@ -51,7 +51,7 @@ def load(source: object) -> Loaded:
 
     Raises RunDataError if it is none of these, is empty, or cannot be read.
     """
-    loaded = _load(source)
+    loaded = source if isinstance(source, Loaded) else _load(source)
     if loaded.frame.is_empty():
         named = f": {listed(loaded.frame.columns, 30)}" if loaded.frame.columns else ""
         raise RunDataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from pathlib import PurePath
 from typing import Literal
 
 from scalewise.core.errors import UsageError
@@ -161,12 +162,15 @@ class RunSpec:
     def fingerprint(self) -> str:
         """A hash of all that decides the result; the run's directory is named by it.
 
-        Fields that a later release added count only where they are used, so that the folders of
-        earlier releases keep their names.
+        Of the path of a corpus only its last part counts, so that a plan is the same one from
+        every folder; the runs of a queue are tied to one text by its contents. Fields that a
+        later release added count only where they are used, so that the folders of earlier
+        releases keep their names.
         """
         unused = {
             f.name for f in fields(self) if f.name in _ADDED and getattr(self, f.name) == f.default
         }
         told = {name: value for name, value in asdict(self).items() if name not in unused}
+        told["corpus"] = PurePath(self.corpus).name
         facts = json.dumps(told, sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, Literal
@@ -157,7 +158,9 @@ def _constant(value: object) -> _Term:
         try:
             return _Term(pl.lit(float(value)), "number")
         except OverflowError as error:
-            raise FormulaError("A number is too large.", hint="Write it as 1e24.") from error
+            raise FormulaError(
+                f"{Decimal(value):.3g} is too large a number.", hint="Write it as 1e24."
+            ) from error
     if isinstance(value, str):
         return _Term(pl.lit(value), "text")
     raise FormulaError(

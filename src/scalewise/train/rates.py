@@ -28,7 +28,7 @@ REWEIGHTINGS = 100
 LEAST_DEVIATION = 1e-4  # of log rate: below it a cell lies on the rule
 AVERAGING = 0.1  # of trials of runs that average nothing: one last loss is too noisy to choose by
 
-Cell = tuple[int, int]  # width (d_model) and batch_tokens
+Cell = tuple[int, int, int]  # width (d_model), params_nonembed and batch_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class RateSearch:
 
     def tuned(self, specs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """The same runs, each at the rate of its own cell, or of the rule where none was tried."""
-        found = {(cell.d_model, cell.batch_tokens): cell.lr_peak for cell in self.cells}
+        found = {(c.d_model, c.params_nonembed, c.batch_tokens): c.lr_peak for c in self.cells}
         return tuple(
             replace(spec, lr_peak=found.get(_cell(spec)) or self._ruled(spec)) for spec in specs
         )
@@ -119,12 +119,13 @@ def tune_rates(
             f"share={share}, factor={factor}.", hint="Give 0 < share <= 1 and a factor above 1."
         )
     firsts = {_cell(spec): spec for spec in reversed(specs)}
+    names = _names(firsts)
     tried: dict[Cell, dict[int, float]] = {cell: {} for cell in firsts}
     wanted = [(cell, place) for cell in firsts for place in (-1, 0, 1)]
     warnings: dict[str, None] = {}
     for _ in range(1 + widen):
         trials = {
-            (cell, place): _trial(firsts[cell], place, factor, share, least_updates)
+            (cell, place): _trial(firsts[cell], names[cell], place, factor, share, least_updates)
             for cell, place in wanted
         }
         result = train_all(
@@ -167,15 +168,29 @@ def rate_rule(cells: Sequence[CellRate]) -> RateRule:
 
 
 def _cell(spec: RunSpec) -> Cell:
-    return spec.shape.d_model, spec.batch_tokens
+    return spec.shape.d_model, counting.params_nonembed(spec.shape), spec.batch_tokens
 
 
-def _trial(spec: RunSpec, place: int, factor: float, share: float, least: int) -> RunSpec:
+def _names(cells: Iterable[Cell]) -> dict[Cell, str]:
+    """How trials are called: by width, and by size too where models of one width have several."""
+    sizes = {(width, params) for width, params, _ in cells}
+    widths = [width for width, _ in sizes]
+    return {
+        (width, params, batch): f"d{width}-b{batch}"
+        if widths.count(width) == 1
+        else f"d{width}-n{params}-b{batch}"
+        for width, params, batch in cells
+    }
+
+
+def _trial(
+    spec: RunSpec, name: str, place: int, factor: float, share: float, least: int
+) -> RunSpec:
     updates = max(min(least, spec.steps), round(share * spec.steps))
     rate = spec.lr_peak * factor**place
     return replace(
         spec,
-        run_id=f"rate-d{spec.shape.d_model}-b{spec.batch_tokens}-lr{rate:.3g}",
+        run_id=f"rate-{name}-lr{rate:.3g}",
         token_budgets=(updates * spec.batch_tokens,),
         lr_peak=rate,
         schedule="constant",

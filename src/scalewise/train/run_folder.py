@@ -18,12 +18,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import platform
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,7 @@ class RunFolder:
     """Paths and files of one run below a queue folder."""
 
     def __init__(self, queue: Path, spec: RunSpec) -> None:
-        readable = re.sub(r"[^A-Za-z0-9._=-]+", "_", spec.run_id)[:60]
-        self.path = queue / "runs" / f"{readable}-{spec.fingerprint}"
+        self.path = _place(queue, spec)
         self._spec = spec
         self._claim: Claim | None = None
 
@@ -116,6 +117,33 @@ class RunFolder:
     def _check_claim(self) -> None:
         if self._claim is not None:
             self._claim.check()
+
+
+def _place(queue: Path, spec: RunSpec) -> Path:
+    """The folder of a run: the one of its fingerprint, or that of an earlier release.
+
+    Earlier releases took the whole path of the corpus into the fingerprint. A queue is tied to one
+    corpus, so a run there that is the same but for that path is the same run.
+    """
+    readable = re.sub(r"[^A-Za-z0-9._=-]+", "_", spec.run_id)[:60]
+    path = queue / "runs" / f"{readable}-{spec.fingerprint}"
+    if path.exists():
+        return path
+    earlier = sorted((queue / "runs").glob(f"{glob.escape(readable)}-{'[0-9a-f]' * 16}"))
+    return next((folder for folder in earlier if _is_of(folder, spec)), path)
+
+
+def _is_of(folder: Path, spec: RunSpec) -> bool:
+    """Whether a folder is of a run that differs from ``spec`` in the path of its corpus at most."""
+    try:
+        stored = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    meant = json.loads(to_json(spec))
+    # What an earlier release did not know is left as it is by default.
+    defaults = {f.name: f.default for f in fields(spec) if f.default is not MISSING}
+    known = json.loads(to_json(defaults))
+    return {**known, **stored, "corpus": ""} == {**meant, "corpus": ""}
 
 
 def finished_rows(queue: Path, specs: Sequence[RunSpec] = ()) -> tuple[list[Row], tuple[str, ...]]:

@@ -83,3 +83,13 @@ def test_a_proposal_keeps_the_units_and_the_runs_of_a_table(tmp_path: Path) -> N
     before = read_logs(tmp_path / "logs").frame
     assert before.equals(read_logs(tmp_path / "logs", mapping=path).frame)
     assert before["flops"].to_list() == [1e15, 2e15, 3e15, 4e15]
+
+
+def test_a_metric_that_a_run_table_calls_otherwise_is_proposed_as_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,loss\n100,3.5\n200,3.0\n")
+    (tmp_path / "table.csv").write_text("run_id,params,tokens,loss\na,1e6,2e7,3.5\nb,2e6,4e7,3.1\n")
+    text = proposal(gather(tmp_path, every_metric=True))
+    assert '\n# train_loss = "loss"' in text
+    path = tmp_path.parent / f"{tmp_path.name}.toml"
+    path.write_text(text)
+    assert read_logs(tmp_path, mapping=path).frame.equals(read_logs(tmp_path).frame)

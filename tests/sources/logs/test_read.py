@@ -8,7 +8,7 @@ import pytest
 
 from scalewise.core.errors import RunDataError
 from scalewise.sources.logs.detect import MAX_DEPTH, detect
-from scalewise.sources.logs.gather import gather
+from scalewise.sources.logs.gather import gather, is_one_run
 from scalewise.sources.logs.read import read_logs, reading_of
 from scalewise.sources.logs.readers import READERS
 from tests.sources.logs.damage import samples
@@ -228,3 +228,38 @@ def test_what_a_reader_says_of_the_numbers_is_told(tmp_path: Path) -> None:
     told = read_logs(tmp_path).assumptions
     assert "Group: x is the mean of a group of runs" in told
     assert any("points may be missing" in note for note in told)
+
+
+def test_a_table_whose_steps_are_told_needs_no_known_name_for_them(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("it,val_loss\n100,3.0\n200,2.5\n300,2.4\n")
+    table = read_logs(tmp_path, mapping={"columns": {"step": "it"}})
+    assert table.column("step").tolist() == [100, 200, 300]
+    assert set(table.text("run_id")) == {"r"}
+
+
+def test_each_evaluation_set_of_a_curve_keeps_its_losses(tmp_path: Path) -> None:
+    rows = [f"{step},{name},{loss}" for step, loss in ((100, 3.0), (200, 2.5), (300, 2.4))
+            for name in ("c4", "wiki")]  # fmt: skip
+    (tmp_path / "r.csv").write_text("\n".join(["step,eval_set,loss", *rows]))
+    table = read_logs(tmp_path)
+    assert set(table.text("run_id")) == {"r"}
+    assert table.where("eval_set == 'c4'").column("loss").tolist() == [3.0, 2.5, 2.4]
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("tokens,loss\n1e8,3.0\n2e8,2.8\n4e8,2.7\n", 3),
+        ("step,batch_tokens,loss\n100,65536,2.9\n150,32768,2.9\n300,16384,2.9\n", 3),
+        ("step,loss,seed\n100,3.0,1\n100,3.1,2\n100,3.2,3\n", 3),
+        ("step,val_loss\n100,3.0\n200,2.8\n150,2.9\n200,2.8\n", 1),
+        ("step,batch_tokens,loss\n100,1024,3.0\n200,1024,2.8\n300,2048,2.7\n", 1),
+    ],
+    ids=["token counts", "a scan of batches", "seeds", "restarted", "a schedule of batches"],
+)
+def test_rows_without_run_id_are_runs_unless_they_are_the_steps_of_one(
+    tmp_path: Path, text: str, runs: int
+) -> None:
+    (tmp_path / "r.csv").write_text(text)
+    assert read_logs(tmp_path).run_count == runs
+    assert is_one_run(tmp_path / "r.csv") == (runs == 1)

@@ -6,10 +6,8 @@ command, machine, versions and date of the training, and the fingerprint of the 
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import RunTable
@@ -36,8 +34,3 @@ def settled_runs() -> RunTable:
     1000 updates belong to it. How many rows this leaves out is recorded in the table.
     """
     return example_runs().where(f"step >= {LEAST_STEPS}")
-
-
-def example_card() -> dict[str, Any]:
-    """How the embedded ladder was made."""
-    return tomllib.loads((_FOLDER / "ladder.toml").read_text(encoding="utf-8"))

@@ -9,7 +9,6 @@ checkpoints, and ``batch_ladder.toml`` says how, when and where all of it was ma
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,3 @@ def batch_branches() -> list[dict[str, Any]]:
     """Local critical batches by branched training, as `train.branches.BranchedBatch` fields."""
     found: list[dict[str, Any]] = json.loads((_FOLDER / "batch_branches.json").read_text("utf-8"))
     return found
-
-
-def batch_card() -> dict[str, Any]:
-    """How the experiment was made."""
-    return tomllib.loads((_FOLDER / "batch_ladder.toml").read_text(encoding="utf-8"))

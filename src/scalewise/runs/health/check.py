@@ -15,7 +15,7 @@ from scalewise.runs.health.coverage import (
     few_sizes,
     identical_rows,
     mixtures,
-    one_token_count,
+    one_value,
 )
 from scalewise.runs.health.curves import (
     diverged_status,
@@ -57,7 +57,7 @@ CHECKS: tuple[Callable[[RunTable], Findings], ...] = (
     mixtures,
     unfinished_among_finals,
     few_sizes,
-    one_token_count,
+    one_value,
     curves_without_runs,
     identical_rows,
 )

@@ -62,16 +62,43 @@ def few_sizes(table: RunTable) -> Findings:
         return
     count = len(np.unique(values[np.isfinite(values)]))
     if count < FEWEST_SIZES:
+        found = {0: "is no value", 1: "is 1 value"}.get(count, f"are {count} different values")
         yield Finding(
             severity="error", name="fewer than three sizes", rows=(),
-            fact=f"There are {count} different values of {name}; an exponent in N and an offset "
-            f"take at least {FEWEST_SIZES}.",
+            fact=f"There {found} of {name}; an exponent in N and an offset take at least "
+            f"{FEWEST_SIZES}.",
             mend="Add runs of other sizes; a factor of 30 between smallest and largest serves "
             "well.",
         )  # fmt: skip
 
 
-def one_token_count(table: RunTable) -> Findings:
+def _one_loss(table: RunTable) -> Findings:
+    """A loss that is the same whatever the size is a placeholder, or no loss of these models."""
+    loss = numbers(table, "loss")
+    scales = [values for name in (*SIZES, "tokens", "flops", "step")
+              if (values := numbers(table, name)) is not None]  # fmt: skip
+    if loss is None or not scales:
+        return
+    final = finals_mask(table)
+    used = np.isfinite(loss) & (final if final.any() else True)
+    varies = any(len(np.unique(values[used & np.isfinite(values)])) > 1 for values in scales)
+    if varies and used.sum() > 2 and np.ptp(loss[used]) == 0:
+        yield Finding(
+            severity="warning", name="one value of loss", rows=(),
+            fact=f"The loss is {loss[used][0]:.6g} in all {used.sum()} finished models, whatever "
+            "their size and tokens: no exponent can be seen in it.",
+            mend="Check which column the loss was read from, and that it is not rounded or filled "
+            "in.",
+        )  # fmt: skip
+
+
+def one_value(table: RunTable) -> Findings:
+    """What is the same in every finished model tells nothing, or cannot be told."""
+    yield from _one_token_count(table)
+    yield from _one_loss(table)
+
+
+def _one_token_count(table: RunTable) -> Findings:
     """With D the same everywhere, B / D**beta is a constant that E absorbs."""
     tokens = numbers(table, "tokens")
     if tokens is None:

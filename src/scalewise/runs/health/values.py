@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalewise.runs.columns import COLUMNS
 from scalewise.runs.health.finding import (
     Finding,
     Findings,
@@ -15,6 +16,7 @@ from scalewise.runs.health.finding import (
     rows_of,
     told,
 )
+from scalewise.runs.quote import listed
 from scalewise.runs.table import SIZES, RunTable
 
 # ln of the largest vocabularies in use (about 256k entries) is 12.5 nats: the loss of a uniform
@@ -41,10 +43,12 @@ def required_columns(table: RunTable) -> Findings:
             "bits per byte give a column bytes_per_token.",
         )  # fmt: skip
     if not any(table.has(name) for name in (*SIZES, "tokens", "flops", "step")):
+        extras = [name for name in table.columns if name not in COLUMNS]
         yield Finding(
             severity="error", name="no scale", rows=(),
-            fact="There is no column params, tokens, flops or step.",
-            mend="Map at least one of them.",
+            fact="There is no column params, tokens, flops or step"
+            + (f"; not understood: {listed(extras, 8)}." if extras else "."),
+            mend="Map at least one of them, such as mapping={'params': '...'}.",
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from scalewise.core.errors import RunDataError
 from scalewise.runs.quote import bare, listed
 from scalewise.sources.logs.log import Reader
+from scalewise.sources.logs.text_log import is_text_log
 
 MAX_DEPTH = 16
 MAX_ENTRIES = 200_000
@@ -21,6 +22,14 @@ HIDDEN_WITH_LOGS = frozenset({".wandb", ".mlruns", ".trackio"})
 _PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z"})
 _LOGS = frozenset({".wandb", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq", ".db"})
 _EVENTS = ".tfevents."
+# Where programs' output is kept, and lines in it that tell of a step and its loss.
+_OUTPUTS = frozenset({"", ".log", ".out", ".err", ".txt"})
+_STEPS = re.compile(r"\b(?:step|iter(?:ation)?|epoch)s?\b\W{0,4}\d.{0,200}?\bloss\b\W{0,4}\d"
+                    r"|\bloss\b\W{0,4}\d.{0,200}?\b(?:step|epoch)\b\W{0,4}\d", re.I)  # fmt: skip
+_NOT_KNOWN = (
+    "training output of no known tool (give what the tool logs besides, such as W&B, TensorBoard "
+    "or trainer_state.json, or write its steps and losses to a CSV)"
+)
 _WITHOUT_LOGS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
@@ -137,7 +146,12 @@ def _unread(path: Path) -> str:
     try:
         if not os.access(path, os.R_OK):
             return "not permitted to be read"
-        return "empty" if is_log and path.stat().st_size == 0 else ""
+        if is_log and path.stat().st_size == 0:
+            return "empty"
+        # W&B keeps a run's output beside its log.
+        is_copy = path.name == "output.log" and path.parent.name == "files"
+        is_output = path.suffix.casefold() in _OUTPUTS and not is_copy
+        return _NOT_KNOWN if is_output and is_text_log(path, _STEPS) else ""
     except OSError:
         return ""
 

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from scalewise.core.errors import MissingExtraError, RunDataError
+from scalewise.runs.columns import canonical_name
+from scalewise.runs.load import Loaded
 from scalewise.runs.quote import bare, listed
 from scalewise.runs.read import read_runs
 from scalewise.runs.table import SIZES, RunTable
@@ -21,7 +23,7 @@ from scalewise.sources.logs.merge import merged
 from scalewise.sources.logs.mlflow_server import SERVER, read_server
 from scalewise.sources.logs.readers import READERS
 from scalewise.sources.logs.safetensors import counts_beside
-from scalewise.sources.logs.table import TableReader, column_names
+from scalewise.sources.logs.table import TableReader, column_names, load_table
 from scalewise.sources.logs.understand import Understood, plausible, understand
 from scalewise.sources.logs.wandb_cloud import CLOUD, read_project
 
@@ -30,8 +32,8 @@ Given = Corrections | Mapping[str, object] | str | Path | None
 
 _TOLD_UNITS = 5
 # Columns by which the rows of a table are runs, unless they are the steps of one.
-_TELLS_RUNS = {"run_id", "params", "params_nonembed", "flops", "tokens"}
-_NAMES_RUNS = {"run_id", "family", "eval_set", "is_final", "is_annealed"}
+_TELLS_RUNS = {"run_id", "params", "params_nonembed", "flops", "tokens", "step"}
+_NAMES_RUNS = {"run_id", "family", "is_final", "is_annealed"}
 # What does not change within a run.
 _OF_ONE_RUN = (*SIZES, "corpus", "tokenizer", "context_length", "vocab_size", "d_model", "n_layer",
                "lr_peak", "steps", "warmup_steps", "seed")  # fmt: skip
@@ -131,8 +133,6 @@ class _Gathered:
         if real in self._seen:
             return None
         self._seen.add(real)
-        if unit.reader.key == "table" and self._table(unit.path):
-            return None
         try:
             logs = self._read(unit)
         except RunDataError as error:
@@ -153,34 +153,43 @@ class _Gathered:
         return None
 
     def _read(self, unit: Unit) -> list[Log]:
-        if isinstance(unit.reader, TableReader):
-            axis = self.corrections.columns.get("step")
-            return unit.reader.read(unit.path, wanted=self.keep, axis=axis)
-        return unit.reader.read(unit.path, wanted=self.keep)
+        if not isinstance(unit.reader, TableReader):
+            return unit.reader.read(unit.path, wanted=self.keep)
+        loaded = load_table(unit.path)
+        if self._table(unit.path, loaded):
+            return []
+        axis = self.corrections.columns.get("step")
+        return unit.reader.read(unit.path, wanted=self.keep, axis=axis, loaded=loaded)
 
-    def _table(self, path: Path) -> bool:
-        """Take a file that is a run table already: its rows name runs, sizes or token counts."""
-        table = _as_table(path, self.corrections.columns)
-        if table is None or not _TELLS_RUNS & set(table.mapping) or _is_curve(table):
+    def _table(self, path: Path, loaded: Loaded) -> bool:
+        """Take a file that is a run table already, unless its rows are the steps of one run."""
+        present = loaded.frame.columns
+        columns = {c: m for c, m in self.corrections.columns.items() if m in present}
+        table = _as_table(loaded, columns)
+        if table is None or not _TELLS_RUNS & set(table.mapping):
+            return False
+        if _is_curve(table) and table.frame["eval_set"].n_unique() == 1:
             return False
         self.tables.append((path, table))
         return True
 
 
 def is_one_run(path: str | Path, columns: Mapping[str, str] | None = None) -> bool:
-    """Whether the rows of a table are the steps of one run, which `gather` reads as a log.
+    """Whether the rows of a table are the steps of one run, which `gather` reads as one.
 
     ``columns`` are what the user says of it, as in a mapping: ``{"step": "it"}``.
     """
-    table = _as_table(Path(path), columns or {})
+    names = {*(columns or {}), *map(canonical_name, column_names(Path(path)))}
+    if "step" not in names or names & _NAMES_RUNS:
+        return False  # without reading its rows
+    table = _as_table(path, columns or {})
     return table is not None and _is_curve(table)
 
 
-def _as_table(path: Path, columns: Mapping[str, str]) -> RunTable | None:
+def _as_table(source: str | Path | Loaded, columns: Mapping[str, str]) -> RunTable | None:
     """The rows of a table under canonical names, each a run; None if they measure none."""
     try:
-        present = {c: m for c, m in columns.items() if m in column_names(path)}
-        return read_runs(path, mapping=present or None)
+        return read_runs(source, mapping=columns or None)
     except RunDataError:
         return None
 
@@ -193,25 +202,33 @@ def _labelled(tables: Sequence[tuple[Path, RunTable]]) -> tuple[RunTable, ...]:
     labelled = []
     for path, table in tables:
         if "run_id" not in table.mapping:
-            label = path.stem if stems.count(path.stem) == 1 else path.as_posix()
-            run_id = pl.format("{}:{}", pl.lit(label), "run_id").alias("run_id")
-            table = replace(table, frame=table.frame.with_columns(run_id))
+            label = pl.lit(path.stem if stems.count(path.stem) == 1 else path.as_posix())
+            run_id = label if _is_curve(table) else pl.format("{}:{}", label, "run_id")
+            table = replace(table, frame=table.frame.with_columns(run_id.alias("run_id")))
         labelled.append(table)
     return tuple(labelled)
 
 
 def _is_curve(table: RunTable) -> bool:
     """Whether rows without a run_id are the steps of one run, which may tell its size on each."""
-    frame = table.frame
-    if _NAMES_RUNS & set(table.mapping) or "step" not in table.mapping or len(table) < 2:
+    if _NAMES_RUNS & set(table.mapping) or "step" not in table.mapping:
         return False
-    if any(table.has(name) and frame[name].drop_nulls().n_unique() > 1 for name in _OF_ONE_RUN):
+    if any(
+        table.frame[name].drop_nulls().n_unique() > 1 for name in _OF_ONE_RUN if table.has(name)
+    ):
         return False
-    # A schedule of batches has stages; rows of as many batches are as many runs.
-    if table.has("batch_tokens") and 2 * frame["batch_tokens"].n_unique() > max(len(table), 2):
+    parts = table.frame.partition_by("eval_set")
+    steps = [part["step"].cast(float).to_numpy() for part in parts]
+    # Finished models of several batch sizes: the larger the batch, the fewer the steps.
+    if table.has("batch_tokens") and all(
+        len(at) > 1 and (np.diff(part["batch_tokens"].to_numpy()[np.argsort(at)]) < 0).all()
+        for at, part in zip(steps, parts, strict=True)
+    ):
         return False
+    rises = all((np.diff(at) > 0).all() for at in steps)
+    # Without a size the rows can hardly be models; where steps repeat, the run was restarted.
     has_size = any(table.has(name) for name in (*SIZES, "flops"))
-    return not has_size or bool((np.diff(table.column("step")) > 0).all())
+    return len(table) > 1 and (rises or not (has_size or len(parts) > 1))
 
 
 def _with_weights(log: Log, unit: Path) -> Log:

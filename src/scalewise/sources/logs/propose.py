@@ -43,8 +43,10 @@ def _columns(gathering: Gathering) -> Iterator[str]:
     sets = sorted({c.column for f in gathering.logs for c in f.choices if " on " in c.column})
     # Naming one metric would leave out the other sets.
     done: set[str] = {name.partition(" on ")[0] for name in sets}
+    # The mapping holds for the run tables among the logs as well, where a name may mean another.
+    meant = {source: name for table in gathering.tables for name, source in table.mapping.items()}
     for (column, metric, confidence), count in counts.most_common():
-        off = "# " if column in done else ""
+        off = "# " if column in done or meant.get(metric, column) != column else ""
         done.add(column)
         yield f"{off}{column} = {_quoted(metric)}  # {confidence}, in {count} runs"
     if sets:

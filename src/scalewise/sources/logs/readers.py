@@ -13,6 +13,7 @@ from scalewise.sources.logs.log import Reader
 from scalewise.sources.logs.megatron import MegatronReader
 from scalewise.sources.logs.mlflow import MlflowReader
 from scalewise.sources.logs.nanochat import NanochatReader
+from scalewise.sources.logs.nanogpt import NanoGptReader
 from scalewise.sources.logs.olmo_core import OlmoReader
 from scalewise.sources.logs.table import TableReader
 from scalewise.sources.logs.tensorboard import TensorBoardReader
@@ -31,6 +32,7 @@ READERS: tuple[Reader, ...] = (
     LightningReader(),
     WandbCsvReader(),
     NanochatReader(),
+    NanoGptReader(),
     TorchtitanReader(),
     OlmoReader(),
     MegatronReader(),

@@ -13,7 +13,7 @@ import numpy as np
 from scalewise.core.errors import RunDataError
 from scalewise.runs.cells import guessed, simplify
 from scalewise.runs.columns import MEASURES, canonical_name
-from scalewise.runs.load import load
+from scalewise.runs.load import Loaded, load
 from scalewise.runs.quote import bare
 from scalewise.sources.logs.limits import MAX_TEXT_BYTES, head_of, size_of
 from scalewise.sources.logs.log import Log, Wanted
@@ -46,14 +46,19 @@ class TableReader:
         return [path] if is_damaged or any(_is_measure(name) for name in names) else []
 
     def read(
-        self, unit: Path, *, wanted: Wanted | None = None, axis: str | None = None
+        self,
+        unit: Path,
+        *,
+        wanted: Wanted | None = None,
+        axis: str | None = None,
+        loaded: Loaded | None = None,
     ) -> list[Log]:
-        """The numbers of a table as one run; ``axis`` is the column that the user calls step.
+        """The numbers of a table as one run.
 
+        ``axis`` is the column that the user calls step; ``loaded`` spares reading the file again.
         Raises RunDataError if it is unreadable, or no column counts steps.
         """
-        size_of(unit, MAX_TEXT_BYTES)
-        loaded = load(unit)
+        loaded = loaded or load_table(unit)
         lost = {"truncated bytes": loaded.truncated} if loaded.truncated else {}
         frame = loaded.frame.select(_numbers(simplify(cells), lost) for cells in loaded.frame)
         if axis not in frame.columns:
@@ -78,6 +83,12 @@ class TableReader:
                 lost=lost,
             )
         ]
+
+
+def load_table(path: Path) -> Loaded:
+    """The cells of a table. Raises RunDataError if it is too large or unreadable."""
+    size_of(path, MAX_TEXT_BYTES)
+    return load(path)
 
 
 def _numbers(cells: pl.Series, lost: dict[str, int]) -> pl.Series:

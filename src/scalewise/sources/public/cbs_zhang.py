@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import RunDataError
-from scalewise.sources.public.entry import PublicData, Table, github_file
+from scalewise.sources.public.entry import GET_ANEW, PublicData, Table, github_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,9 @@ def _curated(cells: Sequence[Mapping[str, object]]) -> dict[str, Sequence[int]]:
             if {len(row) for row in steps.values()} == {len(BATCHES)}:
                 found |= steps
     if missing := [size for size, *_ in SIZES if size not in found]:
-        raise RunDataError(f"{NOTEBOOK.name} has no table of steps for {', '.join(missing)}.")
+        raise RunDataError(
+            f"{NOTEBOOK.name} has no table of steps for {', '.join(missing)}.", hint=GET_ANEW
+        )
     return found
 
 

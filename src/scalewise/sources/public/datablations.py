@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import RunDataError
-from scalewise.sources.public.entry import PublicData, Table, github_file
+from scalewise.sources.public.entry import GET_ANEW, PublicData, Table, github_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,7 @@ def final_points(files: Mapping[str, Path]) -> pl.DataFrame:
 
     tables = losses_by_name(files[NOTEBOOK.name].read_text("utf-8"))
     if not tables:
-        raise RunDataError(f"{NOTEBOOK.name} has no table NAMES_TO_VAL_LOSSES.")
+        raise RunDataError(f"{NOTEBOOK.name} has no table NAMES_TO_VAL_LOSSES.", hint=GET_ANEW)
     largest, smallest = max(tables, key=len), min(tables, key=len)
     rows = [*_rows("with_seeds", largest), *_rows("paper182", smallest)]
     frame = pl.DataFrame(rows, infer_schema_length=None)

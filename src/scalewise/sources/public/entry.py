@@ -14,6 +14,17 @@ Parser = Callable[[Mapping[str, Path]], "pl.DataFrame"]
 """From the local path of each raw file, by name, to one tidy table."""
 
 
+# The mend where a file of known content does not hold what its parser looks for.
+GET_ANEW = "Remove the kept file; `scalewise data get NAME` fetches and verifies it anew."
+
+
+def read_rows(path: Path) -> pl.DataFrame:
+    """A CSV file, the kinds of its columns judged by all of its rows."""
+    import polars as pl
+
+    return pl.read_csv(path, infer_schema_length=None)
+
+
 @dataclass(frozen=True, slots=True)
 class RawFile:
     """One published file, pinned: its bytes can be nothing but these, whoever serves them."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalewise.sources.public.entry import PublicData, Table, github_files
+from scalewise.sources.public.entry import PublicData, Table, github_files, read_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,17 +109,11 @@ def mamba(path: Path) -> pl.DataFrame:
     )
 
 
-def _olmo(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.read_csv(path, infer_schema_length=None)
-
-
 def olmo(path: Path) -> pl.DataFrame:
     """Three OLMo-1 models on every corpus they were validated on."""
     import polars as pl
 
-    raw = _olmo(path)
+    raw = read_rows(path)
     held_out = [name for name in raw.columns if name.endswith(HELD_OUT)]
     long = raw.unpivot(
         on=held_out, index=["Step", "model_name", "num_params"], value_name="loss"
@@ -150,7 +144,7 @@ def olmo1_downstream(files: Mapping[str, Path]) -> pl.DataFrame:
     """OLMo-1's accuracies as logged in training, also those above 1."""
     import polars as pl
 
-    raw = _olmo(files[OLMO])
+    raw = read_rows(files[OLMO])
     tasks = [name for name in raw.columns if name.startswith("downstream/")]
     return raw.select(
         run_id="model_name",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import RunDataError
-from scalewise.sources.public.entry import PublicData, RawFile, Table, github_file
+from scalewise.sources.public.entry import PublicData, RawFile, Table, github_file, read_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,12 +44,6 @@ IMPOSSIBLE = 1e14  # tokens: more than any corpus holds
 """The source lists BTLM with 627 T tokens where its paper has 627 B."""
 
 
-def _read(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.read_csv(path, infer_schema_length=None)
-
-
 def _scale(path: Path) -> pl.DataFrame:
     """Size, tokens and compute of each base model, in plain units."""
     import polars as pl
@@ -57,7 +51,7 @@ def _scale(path: Path) -> pl.DataFrame:
     tokens = pl.col("Pretraining Data Size (T)").cast(pl.Float64) * 1e12
     flops = pl.col("FLOPs (1E21)").cast(pl.Float64) * 1e21
     slip = (pl.col("Model") == BTLM) & (tokens > IMPOSSIBLE)
-    return _read(path).select(
+    return read_rows(path).select(
         run_id="Model",
         family="Model Family",
         params=pl.col("Model Size (B)").cast(pl.Float64) * 1e9,
@@ -70,7 +64,7 @@ def benchmarks(files: Mapping[str, Path]) -> pl.DataFrame:
     """Standard benchmarks of base models."""
     import polars as pl
 
-    raw = _read(files[BENCHMARKS.name])
+    raw = read_rows(files[BENCHMARKS.name])
     scores = raw.select(pl.all().exclude(
         "Model", "Model Family", "Model Size (B)", "Pretraining Data Size (T)", "FLOPs (1E21)"
     ).cast(pl.Float64))  # fmt: skip
@@ -81,7 +75,7 @@ def benchmarks(files: Mapping[str, Path]) -> pl.DataFrame:
 def _with_scale(files: Mapping[str, Path], scores: RawFile, table: str) -> pl.DataFrame:
     import polars as pl
 
-    raw = _read(files[scores.name]).rename({"Model": "run_id"})
+    raw = read_rows(files[scores.name]).rename({"Model": "run_id"})
     scale = _scale(files[BENCHMARKS.name])
     joined = raw.join(scale, on="run_id", how="left", maintain_order="left")
     tasks = [name for name in raw.columns if name != "run_id"]
@@ -94,7 +88,7 @@ def leaderboard_v2(files: Mapping[str, Path]) -> pl.DataFrame:
     """Open LLM Leaderboard 2 of base models; sizes are in `benchmarks`."""
     import polars as pl
 
-    raw = _read(files[LEADERBOARD.name]).rename({"Model": "run_id"})
+    raw = read_rows(files[LEADERBOARD.name]).rename({"Model": "run_id"})
     return raw.with_columns(table=pl.lit("leaderboard_v2"))
 
 
@@ -122,7 +116,7 @@ def sloth(files: Mapping[str, Path]) -> pl.DataFrame:
     """Base and instruct models with both leaderboards' scores."""
     import polars as pl
 
-    raw = _read(files[SLOTH.name])
+    raw = read_rows(files[SLOTH.name])
     found = {name: _named(raw.columns, pattern) for name, pattern in SLOTH_COLUMNS.items()}
     units = {"params": 1e9, "tokens": 1e12, "flops": 1e21}
     scaled = {

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from scalewise.core.errors import RunDataError
-from scalewise.sources.public.entry import PublicData, Table, github_files
+from scalewise.sources.public.entry import GET_ANEW, PublicData, Table, github_files
 from scalewise.sources.public.frame_pickle import Column, Frame, read_frame_pickle
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def _configurations(files: Mapping[str, Path]) -> Iterator[tuple[dict[str, str],
         with lzma.open(files[part]) as unpacked:
             frame = read_frame_pickle(unpacked, part)
         if not isinstance(frame, Frame):
-            raise RunDataError(f"{part} holds a {type(frame).__name__}, not a table.")
+            raise RunDataError(
+                f"{part} holds a {type(frame).__name__}, not a table.", hint=GET_ANEW
+            )
         for row in frame.rows():
             words = {name: str(row[name]) for name in CONVENTION}
             words["file"] = PurePosixPath(part).name.removesuffix(".pickle.xz")
@@ -45,7 +47,9 @@ def _inner(row: Mapping[Any, Any], *columns: str) -> Frame:
     for cell in row.values():
         if isinstance(cell, Frame) and set(columns) <= set(cell.columns):
             return cell
-    raise RunDataError(f"No table with {', '.join(columns)} is stored beside {[*row][:8]}.")
+    raise RunDataError(
+        f"No table with {', '.join(columns)} is stored beside {[*row][:8]}.", hint=GET_ANEW
+    )
 
 
 def isoflop_points(files: Mapping[str, Path]) -> pl.DataFrame:

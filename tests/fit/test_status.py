@@ -25,6 +25,13 @@ def test_a_good_fit_has_converged_and_nothing_to_confess() -> None:
     assert (result.points, result.runs) == (30, 30)
 
 
+def test_a_result_shows_itself_in_a_line() -> None:
+    shown = repr(fit("chinchilla", simulated(), bootstrap=0))
+    assert shown.startswith("<FitResult chinchilla: E = ")
+    assert shown.endswith("30 points of 30 runs, CONVERGED)>")
+    assert "\n" not in shown
+
+
 def test_runs_without_a_floor_leave_the_offset_at_its_bound() -> None:
     loss = 5 - 0.1 * np.log(SIZES) - 0.005 * np.log(SIZES / 1e6) ** 2  # bends away from any floor
     result = fit("power", {"params": SIZES, "loss": loss}, bootstrap=20)

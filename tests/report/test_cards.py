@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from scalewise.fit.search import Certificate
 from scalewise.fit.storage import published_fit
 from scalewise.plan.allocate import allocate, frontier
 from scalewise.report.card import Column, Series, Table, card_data
-from scalewise.report.cards.allocation import allocation_card, frontier_card
+from scalewise.report.cards.allocation import allocation_card, curve_card, frontier_card
 from scalewise.report.cards.doubts import certificate_sentence
 from scalewise.report.cards.fit import fit_card
 from scalewise.report.cards.health import health_card
@@ -52,6 +54,30 @@ def test_no_bare_estimate_is_told(name: str) -> None:
     assert "90%" in conclusion
     assert "xtrapolation" in conclusion
     assert "runs" in conclusion
+
+
+def test_a_level_is_written_to_the_digits_that_were_asked_for() -> None:
+    result, budgets = examples.result(), np.geomspace(1e18, 1e22, 5)
+    cards = [
+        fit_card(result, level=0.999),
+        prediction_card(result.predict(params=1e9, tokens=1e10, level=0.999), {"params": 1e9}),
+        allocation_card(allocate(result, 1e20, level=0.999)),
+        curve_card(frontier(result, budgets, level=0.999)),
+        frontier_card(frontier(result, budgets, level=0.999)),
+    ]
+    for card in cards:
+        text = to_json(card_data(card)).replace("(100%)", "")
+        assert "99.9%" in text, card.title
+        assert "100%" not in text, card.title
+
+
+def test_no_card_rounds_a_level_by_itself() -> None:
+    rounded = [
+        path.name
+        for path in Path(str(files("scalewise.report"))).rglob("*.py")
+        if "level:.0%" in path.read_text("utf-8")
+    ]
+    assert rounded == []
 
 
 def test_the_table_keeps_numbers_as_numbers() -> None:

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from scalewise.report.card import Card, Column, Table
-from scalewise.report.html import page
+from scalewise.report.card import Axis, Card, Column, FigureSpec, Panel, Series, Table
+from scalewise.report.html import drawn_figure, page
 from scalewise.report.palette import DARK, LIGHT
 from tests.report.examples import HOSTILE, cards
 
@@ -210,3 +210,17 @@ def test_links_and_caveats_meet_wcag_aa(html: str) -> None:
         assert contrast(colours["link"], colours["raised"]) >= 4.5
         assert contrast(theme["soft"], colours["raised"]) >= 4.5
         assert contrast(colours["warnink"], colours["warn"]) >= 4.5
+
+
+def test_a_figure_of_more_points_than_can_be_seen_is_thinned_and_says_so() -> None:
+    def drawn(count: int) -> str:
+        values = tuple(float(i + 1) for i in range(count))
+        axis = Axis("x", scale="log")
+        points = Series(mark="points", x=values, y=values, label="runs")
+        return drawn_figure(FigureSpec("T", "C.", (Panel("P", axis, axis, (points,)),)), "f")
+
+    few, many = drawn(2000), drawn(20_000)
+    assert "evenly taken" not in few
+    assert "C. At most 3000 of its points are drawn, evenly taken." in many
+    assert few.count("<use") > 2000
+    assert many.count("<use") < 2 * 3100  # in the wide drawing and in the narrow one

@@ -103,6 +103,16 @@ def test_the_figures_are_drawn(cards: dict[str, Card], name: str) -> None:
     assert card.title in page([card], title="Plan", subtitle="", provenance={})
 
 
+def test_a_law_of_fixed_growth_is_not_said_to_move_the_ratio() -> None:
+    even = examples.TRUTH | {"alpha": 0.3, "beta": 0.3}
+    draws = np.array([[even[name] for name in examples.CHINCHILLA.constant_names]] * 5)
+    draws[:, 1] *= np.linspace(0.9, 1.1, 5)
+    fitted = replace(examples.result(), theta=even, draws=draws)
+    told = curve_card(frontier(fitted, np.geomspace(1e18, 1e22, 5))).conclusion
+    assert "FLOP the best tokens per param stay at " in told
+    assert told.endswith("(90% intervals): this law has one ratio for every budget.")
+
+
 def test_the_ratio_is_told_as_a_curve_with_a_band(cards: dict[str, Card]) -> None:
     assert "no one ratio holds at every budget" in cards["curve"].conclusion
     figure = cards["frontier"].figure

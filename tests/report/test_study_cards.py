@@ -163,6 +163,12 @@ def test_the_cheapest_designs_are_said_to_be_known_in_hindsight_alone() -> None:
     assert "no advice" in card.facts[0].text
 
 
+def test_one_model_is_not_called_models() -> None:
+    study = replace(made(), cells=(cell("alpha", 1, 1.0, 0.4), cell("alpha", 4, 1.0, 0.02)))
+    told = means_card(study, study.macro(), study.macro("scale_up")).conclusion
+    assert told.startswith("With 1 model the mean error over 1 family is 40.0%, with 4 it is ")
+
+
 def test_means_go_by_models_and_by_scale_up() -> None:
     card = means_card(made(), made().macro(), made().macro("scale_up"))
     rows = rows_of(card)

@@ -31,6 +31,14 @@ def test_a_column_is_an_array_of_floats() -> None:
     assert column.tolist() == [0, 1, 1, 0, 0]
 
 
+def test_a_table_tells_of_itself_in_a_line_and_shows_its_rows_in_a_notebook() -> None:
+    table = dataclasses.replace(curves(), source="<b>\x1b[2J")
+    assert repr(table) == "<RunTable 5 rows of 2 runs from <b>\\x1b[2J>"
+    shown = table._repr_html_()
+    assert "5 rows of 2 runs from &lt;b&gt;" in shown
+    assert "<table" in shown
+
+
 def test_an_absent_column_names_the_nearest_and_those_present() -> None:
     with pytest.raises(RunDataError, match="no column 'tokns'") as error:
         curves().column("tokns")

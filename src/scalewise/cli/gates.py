@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scalewise.core.errors import GateError
-from scalewise.report.formats import level_text
+from scalewise.core.quantities import level_text
 
 if TYPE_CHECKING:
     from scalewise.fit.prediction import Prediction

@@ -40,6 +40,15 @@ def check_level(level: float) -> float:
     return level
 
 
+def level_text(level: float) -> str:
+    """The probability of an interval, to the digits that were asked for.
+
+    >>> level_text(0.9), level_text(0.999), level_text(0.683)
+    ('90%', '99.9%', '68.3%')
+    """
+    return f"{100 * level:.10g}%"
+
+
 def parse_quantity(
     text: str | SupportsFloat,
     *,

@@ -11,7 +11,7 @@ import numpy as np
 
 from scalewise.core.errors import LawError, UsageError
 from scalewise.core.flops import training_flops
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.laws.formula import INPUT_COLUMNS
 from scalewise.laws.law import Law, Quantity
 
@@ -66,7 +66,7 @@ class Prediction:
         form = ".4f" if self.quantity in ("loss", "error") else ".4g"
         reach = max((float(np.max(v)) for v in self.extrapolation.values()), default=1.0)
         return (
-            f"{self.quantity} {self.value:{form}}{unit}, {self.level:.0%} interval "
+            f"{self.quantity} {self.value:{form}}{unit}, {level_text(self.level)} interval "
             f"[{self.low:{form}}, {self.high:{form}}], extrapolation x{reach:.3g}, "
             f"from {self.runs} runs"
         )

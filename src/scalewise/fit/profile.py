@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.core.quantities import check_level, format_count
+from scalewise.core.quantities import check_level, format_count, level_text
 from scalewise.fit.information import information
 from scalewise.fit.points import Points
 from scalewise.fit.prediction import inputs_for
@@ -84,7 +84,9 @@ class Profile:
         return told
 
     def __str__(self) -> str:
-        return f"{self.name} = {_short(self.best)}, {self.level:.0%} profile: {self.verdict}"
+        return (
+            f"{self.name} = {_short(self.best)}, {level_text(self.level)} profile: {self.verdict}"
+        )
 
 
 def _short(value: float) -> str:

@@ -51,7 +51,7 @@ class Rival:
     result: FitResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FitResult:
     """A law with its constants estimated from runs.
 
@@ -276,6 +276,9 @@ class FitResult:
         from scalewise.fit.notebook import fit_html
 
         return fit_html(self)
+
+    def __repr__(self) -> str:
+        return f"<FitResult {self}>"
 
     def __str__(self) -> str:
         constants = ", ".join(f"{name} = {value:.5g}" for name, value in self.theta.items())

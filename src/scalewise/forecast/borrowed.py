@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from scalewise.core.errors import LawError, UnfitDataError, UsageError
-from scalewise.core.quantities import check_level, format_count
+from scalewise.core.quantities import check_level, format_count, level_text
 from scalewise.fit.engine import fit
 from scalewise.fit.points import Points
 from scalewise.fit.prediction import UNIFORM_GUESS, Prediction, doubts_at, reach
@@ -90,7 +90,7 @@ class BorrowedForecast:
 
     def __str__(self) -> str:
         return (
-            f"loss {self.loss:.4f} nats/token, {self.level:.0%} interval "
+            f"loss {self.loss:.4f} nats/token, {level_text(self.level)} interval "
             f"[{self.low:.4f}, {self.high:.4f}], borrowed from {self.borrow}, {self.runs} "
             f"run{'s' if self.runs > 1 else ''} of one size"
         )

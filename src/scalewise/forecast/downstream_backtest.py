@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalewise.core.errors import RunDataError
+from scalewise.core.quantities import level_text
 from scalewise.fit.result import FitResult
 from scalewise.forecast.backtest import inputs_of
 from scalewise.forecast.downstream import error_at, error_law, predict_error
@@ -127,7 +128,7 @@ class DownstreamBacktest:
         text = (
             f"{self.task}: error of {count} held-out run{'s' if count != 1 else ''} forecast to "
             f"{self.mean_abs_error:.2%} on average ({self.mean_abs_error_at_true_loss:.2%} with "
-            f"the true losses plugged in); {inside} of {count} inside the {self.level:.0%} "
+            f"the true losses plugged in); {inside} of {count} inside the {level_text(self.level)} "
             "interval."
         )
         shown = self.cancelling[:_TOLD]

@@ -14,6 +14,7 @@ from typing import Unpack
 import numpy as np
 
 from scalewise.core.errors import UsageError
+from scalewise.core.quantities import level_text
 from scalewise.fit.engine import fit
 from scalewise.fit.points import Rows
 from scalewise.forecast.fitted_rows import fitted_rows
@@ -55,7 +56,7 @@ class Influence:
             if row is not None and row.value is not None
         ]
         value, low, high = (write(v) for v in (self.base.value, self.base.low, self.base.high))
-        return f"{value} {self.target.unit} ({self.level:.0%} interval {low} to {high})" + (
+        return f"{value} {self.target.unit} ({level_text(self.level)} interval {low} to {high})" + (
             f"; most moved {', '.join(told)}" if told else ""
         )
 

@@ -58,15 +58,6 @@ def percent(share: float, *, signed: bool = False) -> str:
     return f"{100 * share:{'+' if signed else ''}.{decimals}f}%"
 
 
-def level_text(level: float) -> str:
-    """The probability of an interval, to the digits that were asked for.
-
-    >>> level_text(0.9), level_text(0.999), level_text(0.683)
-    ('90%', '99.9%', '68.3%')
-    """
-    return f"{100 * level:.10g}%"
-
-
 def factor(value: float) -> str:
     """A factor.
 

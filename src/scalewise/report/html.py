@@ -23,6 +23,7 @@ from scalewise.report.card import (
 from scalewise.report.figures import NARROW, WIDE, svg
 from scalewise.report.formats import cell, clean, counted, table_cells
 from scalewise.report.palette import figure_css
+from scalewise.report.thinning import thinned
 
 _SHORT = 28  # characters that stay on one line
 _FIGURE_ROWS = 300  # of one series in the table behind a figure
@@ -165,6 +166,7 @@ def _facts(card: Card) -> str:
 
 def drawn_figure(spec: FigureSpec, name: str) -> str:
     """A figure drawn for wide and for narrow screens, with the numbers behind it."""
+    spec = thinned(spec)
     drawings = "\n".join(
         svg(spec, name=f"{name}-{layout.name}", layout=layout) for layout in (WIDE, NARROW)
     )

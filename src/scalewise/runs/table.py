@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ PROGRESS = ("tokens", "step")
 SIZES = ("params", "params_nonembed", "params_active")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class RunTable:
     """Runs under canonical column names, with their source and all that was assumed.
 
@@ -42,6 +43,12 @@ class RunTable:
 
     def __len__(self) -> int:
         return self.frame.height
+
+    def __repr__(self) -> str:
+        return f"<RunTable {len(self)} rows of {self.run_count} runs from {bare(self.source)}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self)[1:-1])}</p>{self.frame._repr_html_()}"
 
     @property
     def columns(self) -> tuple[str, ...]:

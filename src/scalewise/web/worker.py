@@ -55,12 +55,15 @@ def main(given: Sequence[str]) -> int:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     _hold_to(memory)
-    for answered in range(1, _MOST_JOBS + 1):
-        told = _answer(project, waiting.get(), sys.stdout, watched, memory)
+    answered, stays = 0, True
+    while stays:
+        if not (job := waiting.get()):  # asked whether it is there
+            tell(sys.stdout, state="ready")
+            continue
+        told = _answer(project, job, sys.stdout, watched, memory)
+        answered += 1
         stays = told.pop("sound") and answered < _MOST_JOBS and _peak() < _LARGE
         tell(sys.stdout, **told, stays=stays)
-        if not stays:
-            break
     return 0
 
 

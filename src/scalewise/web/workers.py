@@ -21,6 +21,7 @@ from scalewise.web.settings import Settings
 
 _LINE = 65536
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+_PROMPT = 5.0  # seconds in which a process that waits answers that it is there
 _IDLE = 120.0  # seconds that a process is kept without a job; each holds some hundred MiB
 
 
@@ -36,7 +37,7 @@ class Workers:
         while self._idle:
             process, timer = self._idle.popitem()
             timer.cancel()
-            if process.stdout is not None and not process.stdout.at_eof():
+            if await _is_there(process):
                 return process
             close(process)
         watched, limits = self._settings.watched, self._settings.limits
@@ -78,6 +79,19 @@ class Workers:
     def _let_go(self, process: Process) -> None:
         del self._idle[process]
         close(process)
+
+
+async def _is_there(process: Process) -> bool:
+    """Whether a process that waits answers; it may have died and nobody been told yet."""
+    assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        async with asyncio.timeout(_PROMPT):
+            process.stdin.write(b"\n")
+            await process.stdin.drain()
+            return bool(await process.stdout.readline())
+    except (ConnectionError, TimeoutError):
+        return False
 
 
 def close(process: Process) -> None:

@@ -197,3 +197,17 @@ def test_modules_are_short_and_make_elements_of_text_only() -> None:
         assert len(source.splitlines()) <= 400, name
         assert "innerHTML" not in source, name
         assert source.startswith("// "), f"{name} does not say what it is for"
+
+
+def test_runs_of_one_row_take_no_points_from_the_curves_of_others() -> None:
+    along = np.geomspace(1e8, 1e10, 400)
+    finals = 5000
+    table = read_runs({
+        "run_id": ["a"] * 400 + ["b"] * 400 + [f"final-{i}" for i in range(finals)],
+        "params": [1e7] * 400 + [1e8] * 400 + [1e8] * finals,
+        "tokens": [*along, *along, *np.geomspace(1e9, 1e11, finals)],
+        "loss": [3.0] * (800 + finals),
+    })  # fmt: skip
+    curves = run_facts(table, ())["curves"]
+    assert [curve["run"] for curve in curves["curves"]] == ["a", "b"]
+    assert all(len(curve["x"]) > 100 for curve in curves["curves"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import exp
 
+from scalewise.core.quantities import level_text
 from scalewise.plan.additions import Addition, told_half
 from scalewise.plan.advice import Advice
 from scalewise.plan.limits import Limit
 from scalewise.report.card import Card, Cell, Column, Fact, Table
-from scalewise.report.formats import counted, level_text, number, percent
+from scalewise.report.formats import counted, number, percent
 
 LARGE = 0.5  # effects from here on are told as factors
 
@@ -66,8 +67,9 @@ def _answer(found: Advice) -> str:
     assert found.answer is not None  # noqa: S101 - asked for only where there is one
     write = found.target.told
     return (
-        f"{write(found.answer.value)} {found.target.unit} at {found.target} ({level_text(found.level)} "
-        f"interval {write(found.answer.low)} to {write(found.answer.high)}, "
+        f"{write(found.answer.value)} {found.target.unit} at {found.target} "
+        f"({level_text(found.level)} interval {write(found.answer.low)} to "
+        f"{write(found.answer.high)}, "
         f"{told_half(found.half_width)}, from {counted(found.runs, 'run')})."
     )
 

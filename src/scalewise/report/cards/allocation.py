@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.plan.allocate import Allocation, Band, Frontier, Interval
 from scalewise.report.card import (
     Axis,
@@ -23,7 +23,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import by_size, floats
-from scalewise.report.formats import counted, factor, level_text, listed, number
+from scalewise.report.formats import counted, factor, listed, number
 from scalewise.runs.table import RunTable
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.plan.approaches import Approaches
 from scalewise.plan.envelope import Envelope
 from scalewise.plan.isoflop import IsoFlop
@@ -25,7 +25,7 @@ from scalewise.report.card import (
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, level_text, listed
+from scalewise.report.formats import counted, listed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

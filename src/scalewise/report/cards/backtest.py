@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+from scalewise.core.quantities import level_text
 from scalewise.forecast.backtest import NAIVE, Backtest, LawScore
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import counted, factor, level_text, percent
+from scalewise.report.formats import counted, factor, percent
 
 
 def backtest_card(backtest: Backtest) -> Card:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from scalewise.core.quantities import level_text
 from scalewise.forecast.batch_methods import BatchMeasurement, Method, MethodComparison
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import factor, level_text, listed
+from scalewise.report.formats import factor, listed
 
 MEASURES: dict[Method, str] = {
     "contours": (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from scalewise.core.quantities import level_text
 from scalewise.forecast.borrowed import BorrowedForecast
 from scalewise.report.card import Card, Column, Fact, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.prediction import inputs_text
-from scalewise.report.formats import cell, level_text
+from scalewise.report.formats import cell
 
 
 def borrowed_card(found: BorrowedForecast) -> Card:

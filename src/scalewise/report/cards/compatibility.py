@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalewise.core.quantities import level_text
 from scalewise.fit.likelihood import Compatibility
 from scalewise.report.card import Card, Column, Fact, Table
-from scalewise.report.formats import level_text
 
 _UNLIKELY = 0.05
 

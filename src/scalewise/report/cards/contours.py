@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.plan.contours import Contours
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import level_text, number
+from scalewise.report.formats import number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -89,7 +89,8 @@ def _figure(found: Contours) -> FigureSpec:
         Series(mark="band", x=floats(best), y=floats(tokens), low=floats(edge_low),
                high=floats(edge_high), group="frontier"),
         Series(mark="line", x=floats(best), y=floats(tokens), group="frontier",
-               label="frontier" if np.all(low == high) else f"frontier, {level_text(found.level)} band"),
+               label="frontier" if np.all(low == high)
+               else f"frontier, {level_text(found.level)} band"),
     ]  # fmt: skip
     return FigureSpec(
         "Lines of equal loss in size and tokens",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from scalewise.core.quantities import level_text
 from scalewise.plan.conventions import Convention, Conventions
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.allocation import edges
-from scalewise.report.formats import counted, level_text
+from scalewise.report.formats import counted
 
 TITLE = "The exponent by counting convention"
 KAPLAN, HOFFMANN = 0.73, 0.50  # exponents of the two papers
@@ -126,7 +127,8 @@ def _figure(found: Conventions) -> FigureSpec:
                     Series(mark="intervals", x=values, y=places,
                            low=tuple(row.a.low for row in found.rows),
                            high=tuple(row.a.high for row in found.rows),
-                           spans="x", label=f"{level_text(found.level)} interval", group="exponent"),
+                           spans="x", group="exponent",
+                           label=f"{level_text(found.level)} interval"),
                 ),
             ),
         ),

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.forecast.contours import Contour, Contours
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, level_text, number
+from scalewise.report.formats import counted, number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

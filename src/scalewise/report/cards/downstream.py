@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalewise.core.quantities import level_text
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.forecast.downstream import CEILING, ErrorForecast, task_warnings
 from scalewise.forecast.downstream_backtest import DownstreamBacktest, cancelling_sentence
@@ -14,7 +15,7 @@ from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Pa
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.prediction import inputs_text
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import clean, counted, level_text, listed, number, percent
+from scalewise.report.formats import clean, counted, listed, number, percent
 
 _LINE = 48  # points per drawn line
 _DRAWN = 6  # tasks that can be told apart in one figure

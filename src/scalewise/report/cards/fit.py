@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from scalewise.core.quantities import level_text
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.laws.law import QUANTITY_UNITS
 from scalewise.report.card import Card, Cell, Column, Fact, Table
@@ -15,7 +16,7 @@ from scalewise.report.cards.doubts import (
     spread_sentence,
 )
 from scalewise.report.cards.fit_figure import fit_figure
-from scalewise.report.formats import clean, counted, level_text, listed, number, percent
+from scalewise.report.formats import clean, counted, listed, number, percent
 
 
 def fit_card(result: FitResult, *, level: float = 0.9) -> Card:

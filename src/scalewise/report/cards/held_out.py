@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.forecast.backtest import NAIVE, HeldOutPoint
 from scalewise.forecast.holdout import HeldOutForecast
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.backtest import error_figure, failures, score_table
 from scalewise.report.cards.doubts import rests_on, spread_sentence
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import counted, factor, level_text, listed, percent
+from scalewise.report.formats import counted, factor, listed, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -82,8 +82,8 @@ def _conclusion(forecast: HeldOutForecast) -> str:
         f"The held-out models ({sizes} params) were forecast to "
         f"{percent(forecast.auto.mean_abs_error)} on average, "
         f"{percent(abs(forecast.auto.worst_error))} at worst; {inside} of {len(points)} lie "
-        f"inside the {level_text(forecast.level)} interval. Extrapolation {factor(forecast.split.reach)} "
-        f"in flops, from {counted(forecast.result.runs, 'run')}"
+        f"inside the {level_text(forecast.level)} interval. Extrapolation "
+        f"{factor(forecast.split.reach)} in flops, from {counted(forecast.result.runs, 'run')}"
     )
     if forecast.seed_noise is not None:
         text += f"; seeds alone differ by {percent(forecast.seed_noise)}"
@@ -134,8 +134,9 @@ def _figure(forecast: HeldOutForecast) -> FigureSpec:
     inside = sum(p.inside for p in forecast.auto.points)
     return FigureSpec(
         "Forecast against truth",
-        f"Bars are {level_text(forecast.level)} intervals: {inside} of {len(forecast.auto.points)} hold "
-        "what the model reached. Errors are forecast over reached, minus one.",
+        f"Bars are {level_text(forecast.level)} intervals: {inside} of "
+        f"{len(forecast.auto.points)} hold what the model reached. Errors are forecast over "
+        "reached, minus one.",
         (_loss_panel(forecast), _error_panel(forecast, chosen)),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.plan.allocate import Interval
 from scalewise.plan.inference import Choice, InferenceOptimum
 from scalewise.plan.serving import SERVING, TRAINING, Bill
@@ -25,7 +25,7 @@ from scalewise.report.card import (
 from scalewise.report.cards.allocation import edges, told
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import level_text, listed, number, percent
+from scalewise.report.formats import listed, number, percent
 
 Paid = tuple[Bill, Bill]  # of the cheapest model and of the compute-optimal one
 

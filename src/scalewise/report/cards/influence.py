@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scalewise.core.quantities import level_text
 from scalewise.plan.allocate import Interval
 from scalewise.plan.influence import Influence, max_shift
 from scalewise.plan.leave_out import LeftOut
@@ -21,7 +22,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.formats import counted, level_text, listed
+from scalewise.report.formats import counted, listed
 
 RUNS_SHOWN = 10
 UNITS: dict[Asked, str] = {"loss": "nats/token", "tokens_per_param": "tokens/param"}
@@ -118,8 +119,8 @@ def _figure(found: Influence) -> FigureSpec:
         panels.append(_panel(f"Without each run, the {len(runs)} that change most", runs, found))
     return FigureSpec(
         f"The answer at {found.target} with sizes and runs left out",
-        f"The band is the {level_text(found.level)} interval of the whole fit; a mark outside it is a size "
-        "or run that decides the answer.",
+        f"The band is the {level_text(found.level)} interval of the whole fit; a mark outside it "
+        "is a size or run that decides the answer.",
         tuple(panels),
     )
 

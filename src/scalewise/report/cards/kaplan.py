@@ -6,7 +6,7 @@ import numpy as np
 
 from scalewise.core.counting import kaplan_params
 from scalewise.core.flops import flop_table, kaplan_flops_per_token
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.core.shape import ModelShape
 from scalewise.forecast.trajectory import Trajectory
 from scalewise.plan.allocate import Interval
@@ -31,7 +31,7 @@ from scalewise.report.cards.doubts import (
     reach_sentence,
 )
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import factor, level_text, number, percent
+from scalewise.report.formats import factor, number, percent
 
 
 def overfit_card(found: Overfit) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scalewise.core.quantities import level_text
 from scalewise.forecast.noise import NoisePart, NoiseSplit
 from scalewise.report.card import (
     Axis,
@@ -15,7 +16,7 @@ from scalewise.report.card import (
     Series,
     Table,
 )
-from scalewise.report.formats import counted, level_text, number, percent
+from scalewise.report.formats import counted, number, percent
 
 _REPEATS_SHOWN = 3
 

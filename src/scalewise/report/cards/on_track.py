@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.fit.prediction import Prediction
 from scalewise.forecast.on_track import OnTrack
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.doubts import reach_told
 from scalewise.report.cards.shades import floats
 from scalewise.report.cards.trajectory import thinned
-from scalewise.report.formats import counted, level_text, percent
+from scalewise.report.formats import counted, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.fit.prediction import Prediction
 from scalewise.laws.law import QUANTITY_UNITS, Quantity
 from scalewise.report.card import Card, Cell, Column, Fact, Format, Table
 from scalewise.report.cards.doubts import farthest, reach_caveats, reach_sentence
-from scalewise.report.formats import cell, level_text, listed
+from scalewise.report.formats import cell, listed
 
 _BARE = ("error", "params", "tokens", "lr_peak")
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scalewise.core.quantities import level_text
 from scalewise.fit.profile import Profile
 from scalewise.report.card import Axis, Card, Cell, Column, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.shades import floats
-from scalewise.report.formats import counted, level_text, listed
+from scalewise.report.formats import counted, listed
 
 _SHOWN = 8  # panels
 _TALLEST = 4.0  # of the figure, in rises that end the interval

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from scalewise.core.quantities import level_text
 from scalewise.plan.allocate import Interval
 from scalewise.plan.sensitivity import Sensitivity, Variant
 from scalewise.plan.target import answer
 from scalewise.plan.variations import FACTORS
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
 from scalewise.report.cards.influence import FORMATS, UNITS, answer_axis, base_marks
-from scalewise.report.formats import counted, level_text
+from scalewise.report.formats import counted
 
 
 def sensitivity_card(found: Sensitivity) -> Card:
@@ -107,8 +108,8 @@ def _figure(found: Sensitivity) -> FigureSpec:
         ))  # fmt: skip
     return FigureSpec(
         f"The answer at {found.target} by choice",
-        f"Each mark is a fit of its own with one choice changed; the band is the {level_text(found.level)} "
-        "interval of the fit as made.",
+        f"Each mark is a fit of its own with one choice changed; the band is the "
+        f"{level_text(found.level)} interval of the fit as made.",
         (
             Panel(
                 "One choice changed at a time", answer_axis(found.target.asked),

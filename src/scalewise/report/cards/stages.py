@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.fit.result import FitResult, FitStatus
 from scalewise.forecast.asymptotes import asymptotes
 from scalewise.forecast.stage_notes import NOT_POSSIBLE
 from scalewise.report.card import Card, Column, Table
-from scalewise.report.formats import counted, level_text, listed
+from scalewise.report.formats import counted, listed
 
 
 def stage_cards(result: FitResult, *, level: float = 0.9) -> list[Card]:

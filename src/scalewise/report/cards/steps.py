@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalewise.core.quantities import format_count, format_flops
+from scalewise.core.quantities import format_count, format_flops, level_text
 from scalewise.plan.allocate import Interval
 from scalewise.plan.batch import BatchPoint, BatchTradeoff, Doubling, Fleet
 from scalewise.plan.cheapest_batch import CheapestBatch
@@ -22,7 +22,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.allocation import Row, edges, quantity_table, told
 from scalewise.report.cards.doubts import reach_told
-from scalewise.report.formats import factor, level_text, number, percent
+from scalewise.report.formats import factor, number, percent
 
 _OCTAVE = 4  # batches of the frontier to one row of its table
 _TERMS = (

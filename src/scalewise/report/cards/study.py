@@ -267,8 +267,8 @@ def _means_conclusion(means: Sequence[Mean]) -> str:
     own = [m for m in means if (m.law, m.objective, m.policy) == setting]
     first, last = own[0], own[-1]
     text = (
-        f"With {first.bin} model{'' if first.bin == '1' else 's'} the mean error over {_families(first.families)} is "
-        f"{percent(first.mean_abs_error)}"
+        f"With {first.bin} model{'' if first.bin == '1' else 's'} the mean error over "
+        f"{_families(first.families)} is {percent(first.mean_abs_error)}"
     )
     if last is not first:
         text += (

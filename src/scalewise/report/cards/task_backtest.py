@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import isfinite
 
+from scalewise.core.quantities import level_text
 from scalewise.forecast.backtest import NAIVE
 from scalewise.forecast.task_backtest import TaskBacktest, TaskOutcome, TaskScore
 from scalewise.forecast.task_verdict import Verdict
 from scalewise.report.card import Axis, Card, Cell, Column, Fact, FigureSpec, Panel, Series, Table
-from scalewise.report.formats import clean, counted, factor, level_text
+from scalewise.report.formats import clean, counted, factor
 
 _REASONS = 12  # tasks whose reason is told; the table has them all
 
@@ -39,9 +40,8 @@ def _conclusion(backtest: TaskBacktest) -> str:
     points = [p for o in backtest.outcomes for s in o.methods for p in s.points]
     if points:
         inside = sum(p.inside for p in points)
-        text += (
-            f"; {inside} of {len(points)} forecasts lie inside the {level_text(backtest.level)} interval"
-        )
+        level = level_text(backtest.level)
+        text += f"; {inside} of {len(points)} forecasts lie inside the {level} interval"
     return f"{text}."
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scalewise.core.quantities import format_count
+from scalewise.core.quantities import format_count, level_text
 from scalewise.fit.result import FitResult
 from scalewise.forecast.loss_curve import LossCurve
 from scalewise.forecast.trajectory import Trajectory
@@ -23,7 +23,7 @@ from scalewise.report.card import (
 )
 from scalewise.report.cards.doubts import reach_told
 from scalewise.report.cards.shades import floats, shade
-from scalewise.report.formats import counted, level_text, listed, percent
+from scalewise.report.formats import counted, listed, percent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Log = tuple[Array, Array]  # steps and losses of a run

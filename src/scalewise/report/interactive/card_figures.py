@@ -7,11 +7,9 @@ from typing import Any
 
 from scalewise.report.card import Axis, FigureSpec, Panel, Series
 from scalewise.report.html import drawn_figure, safe_text
+from scalewise.report.thinning import thinned
 
 _DIGITS = 6
-_MOST = 3000  # points of one panel: more than a screen can tell apart
-_THINNED = f" At most {_MOST} of its points are drawn, evenly taken."
-_SCATTERED = ("points", "intervals")
 
 
 class CardFigures:
@@ -24,7 +22,7 @@ class CardFigures:
         """The place of a figure in the document."""
         if any(_is_map(panel) for panel in spec.panels):
             return drawn_figure(spec, name)
-        self.found.append(_figure(spec, name))
+        self.found.append(_figure(thinned(spec), name))
         caption = safe_text(spec.conclusion, 4000)
         return f'<figure data-figure="{name}"><figcaption>{caption}</figcaption></figure>'
 
@@ -34,19 +32,18 @@ def _is_map(panel: Panel) -> bool:
 
 
 def _figure(spec: FigureSpec, name: str) -> dict[str, Any]:
-    thinned = any(_each(panel) > 1 for panel in spec.panels)
     alone = len(spec.panels) == 1
     shown = spec.panels[0].title if alone and spec.panels[0].title != spec.title else ""
     said = f"{shown}. {spec.conclusion}" if shown else spec.conclusion
     return {
         "name": name,
-        "conclusion": said + (_THINNED if thinned else ""),
+        "conclusion": said,
         "panels": [
             {
                 "title": spec.title if alone else _titled(spec.title, panel.title),
                 "x": _axis(panel.x),
                 "y": _axis(panel.y),
-                "series": [_series(series, _each(panel)) for series in panel.series],
+                "series": [_series(series) for series in panel.series],
                 "short": panel.height == "short",
             }
             for panel in spec.panels
@@ -64,18 +61,12 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return told | ({"categories": list(axis.categories)} if axis.scale == "category" else {})
 
 
-def _each(panel: Panel) -> int:
-    """Of how many points one is drawn, where a panel has too many of them."""
-    return -(-sum(len(s.x) for s in panel.series if s.mark in _SCATTERED) // _MOST) or 1
-
-
-def _series(series: Series, each: int) -> dict[str, Any]:
+def _series(series: Series) -> dict[str, Any]:
     """The fields that say something; a page holds thousands of these."""
-    step = each if series.mark in _SCATTERED else 1
     told: dict[str, Any] = {"mark": series.mark}
-    told |= {name: _short(getattr(series, name)[::step]) for name in ("x", "y")}
+    told |= {name: _short(getattr(series, name)) for name in ("x", "y")}
     if series.low:
-        told |= {name: _short(getattr(series, name)[::step]) for name in ("low", "high")}
+        told |= {name: _short(getattr(series, name)) for name in ("low", "high")}
         told["spans"] = series.spans
     told |= {k: v for k in ("label", "group") if (v := getattr(series, k))}
     told |= {} if series.role == "series" else {"role": series.role}

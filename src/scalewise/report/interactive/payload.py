@@ -12,6 +12,7 @@ from scalewise.core.records import to_json
 from scalewise.fit.result import FitResult
 from scalewise.forecast.backtest import Backtest
 from scalewise.report.cards.unfit import unfit_card
+from scalewise.report.interactive.doubts import doubts
 from scalewise.report.interactive.fit_facts import fit_facts
 from scalewise.report.interactive.javascript import evaluators
 from scalewise.report.interactive.mixture import LEVELS, Shelf, mixtures
@@ -96,6 +97,7 @@ def _forecasts(
         blend["trade"] = None  # the fit shows no price of size, or none of tokens
     return {
         "fit": fit_facts(result, level=level, run_ids=names),
+        "doubts": doubts(result, blend),
         "mixtures": blend,
         "plane": line,
         "tasks": downstream(result, level=level),

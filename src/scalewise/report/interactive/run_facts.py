@@ -72,7 +72,10 @@ def _curves(table: RunTable) -> dict[str, Any] | None:
     along = next((name for name in ("tokens", "step") if table.has(name)), None)
     if along is None or not table.has("loss"):
         return None
-    groups = _unannealed(table).partition_by("run_id", maintain_order=True)
+    rows = _unannealed(table)
+    # Runs of one row have no curve, and a table may hold hundreds of thousands of these.
+    rows = rows.filter(rows["run_id"].is_duplicated())
+    groups = rows.partition_by("run_id", maintain_order=True)
     per = int(np.clip(MOST_CURVE_POINTS // max(len(groups), 1), 8, _PER_CURVE))
     curves, total, drawn = [], 0, 0
     for group in groups:

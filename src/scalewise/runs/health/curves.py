@@ -180,6 +180,7 @@ def _curves(table: RunTable) -> Iterator[tuple[NDArrayInt, Values]]:
     branch = np.zeros(len(table)) if annealed is None else np.nan_to_num(annealed)
     keys = table.frame.select("run_id", "eval_set").with_row_index("_row")
     parts = keys.group_by("run_id", "eval_set", maintain_order=True).agg("_row")["_row"]
+    parts = parts.filter(parts.list.len() >= FEWEST_POINTS)
     ends = np.cumsum(parts.list.len().to_numpy())
     for rows in np.split(parts.explode().to_numpy().astype(np.int64), ends[:-1]):
         rows = rows[usable[rows]]

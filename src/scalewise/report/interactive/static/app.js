@@ -75,7 +75,7 @@ function contextOf(data) {
   const mix = data.mixtures ? { predict: prepare(data.mixtures.predict), trade: prepare(data.mixtures.trade), size: data.mixtures.size, unique: data.mixtures.unique } : null;
   const columns = data.fit ? data.fit.columns : [];
   return {
-    data, mix, blocks, columns, frontiers: new Map(), state: stateOf(defaultsOf(data, columns)), drawn: Boolean(mix && (mix.predict.members.some((m) => m.drawn) || mix.predict.noise > 0)),
+    data, mix, blocks, columns, frontiers: new Map(), state: stateOf(defaultsOf(data, columns), data.levels), drawn: Boolean(mix && (mix.predict.members.some((m) => m.drawn) || mix.predict.noise > 0)),
     block(one, screen) { blocks.set(one.id, Object.assign(one, { screen })); return one.element; },
     buildAll() {}, go() {},
   };

@@ -1,6 +1,6 @@
 // The keyboard: every key listed here works anywhere but in a field that is being typed in.
 
-import { button, el } from "./dom.js";
+import { announce, button, el } from "./dom.js";
 
 const WAIT = 1200; // ms between g and the letter of a screen
 
@@ -27,7 +27,7 @@ export function keyboard(page) {
       return;
     }
     waiting = key === "g" ? Date.now() : 0;
-    const act = { "?": () => help.showModal(), "/": () => page.filter(), j: () => move(page, 1), k: () => move(page, -1), x: () => exclude(page), c: () => copy() }[key];
+    const act = { "?": () => help.showModal(), "/": () => page.filter(), j: () => move(page, 1), k: () => move(page, -1), x: () => exclude(page), c: () => copy(page) }[key];
     if (!act || help.open) return;
     event.preventDefault();
     act();
@@ -66,9 +66,9 @@ function exclude(page) {
   if (again) again.focus({ preventScroll: true });
 }
 
-function copy() {
+function copy(page) {
   const block = document.activeElement.closest("[data-block]");
-  const place = block && block.querySelector("[data-form=CSV], .tools button") ? block : document.querySelector("#screen [data-block]");
+  const place = block && block.querySelector("[data-form=CSV], .tools button") ? block : page.current().panel.querySelector("[data-block]");
   const press = place && (place.querySelector("[data-form=CSV]") || place.querySelector(".tools button"));
-  if (press) press.click();
+  if (press) press.click(); else announce("There is nothing to copy here.");
 }

@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { absent, el, unfitted } from "./dom.js";
 import { count, flops, levelText, loss as lossText } from "./numbers.js";
-import { answer } from "./what_if.js";
+import { answer, lossTold } from "./what_if.js";
 
 export const plane = {
   key: "plane", letter: "p", title: "Compute plane",
@@ -24,7 +24,7 @@ function spec(ctx) {
   const tokens = [0.2 * Math.min(...data.tokens.value, found.tokens), 5 * Math.max(...data.tokens.value, found.tokens)];
   return {
     id: "compute-plane", title: "Loss over size and tokens",
-    conclusion: `The best models of ${flops(ends[0])} to ${flops(ends[1])} FLOP have ${count(data.params.value[0])} to ${count(data.params.value.at(-1))} ${size}; you are at ${count(found.params)} and ${count(found.tokens)} tokens, ${lossText(found.loss.value)} nats/token.`,
+    conclusion: `The best models of ${flops(ends[0])} to ${flops(ends[1])} FLOP have ${count(data.params.value[0])} to ${count(data.params.value.at(-1))} ${size}; you are at ${count(found.params)} and ${count(found.tokens)} tokens, ${lossTold(ctx, found)}.`,
     height: 400, x: { title: size, scale: "log", format: "count", domain }, y: { title: "tokens", scale: "log", format: "count", domain: tokens },
     series: [
       ...isoFlop(ends, domain), ...data.contours.map((line, i) => contour(line, i, data.contours.length)),
@@ -70,16 +70,25 @@ function ratio(ctx) {
   const { plane: data, fit } = ctx.data, found = answer(ctx);
   const per = (size) => size.map((n, i) => data.flops[i] / (6 * n * n));
   const value = per(data.params.value);
-  const trend = value.at(-1) / value[0];
+  const low = per(data.params.high), high = per(data.params.low);
   return {
     id: "tokens-per-param", title: "Tokens per parameter by compute",
-    conclusion: trend > 1.3 ? `The best ratio rises from ${count(value[0])} to ${count(value.at(-1))} with compute.` : trend < 0.77 ? `The best ratio falls from ${count(value[0])} to ${count(value.at(-1))} with compute.` : `The best ratio stays near ${count(value.at(-1))} tokens per parameter.`,
+    conclusion: trend(value, low, high, ctx.drawn ? levelText(ctx.data.level) : ""),
     x: { title: "compute", unit: "FLOP", scale: "log", format: "flops" }, y: { title: "tokens per param", scale: "log", format: "count" },
     beyond: fit.ranges.flops ? fit.ranges.flops[1] : undefined,
     series: [
-      ...(ctx.drawn ? [{ mark: "band", x: data.flops, y: value, low: per(data.params.high), high: per(data.params.low), group: "best" }] : []),
+      ...(ctx.drawn ? [{ mark: "band", x: data.flops, y: value, low, high, group: "best" }] : []),
       { mark: "line", x: data.flops, y: value, label: "best split", group: "best" },
       { mark: "points", x: [found.training], y: [found.tokens / found.params], label: "you are here", group: "here", role: "reference", radius: 6 },
     ],
   };
+}
+
+/** Where the best ratio goes along compute, and whether one ratio fits the intervals all along. */
+function trend(value, low, high, level) {
+  const told = (i) => `${count(value.at(i))}${level ? ` (${count(low.at(i))} to ${count(high.at(i))})` : ""}`, change = value.at(-1) / value[0];
+  if (change < 1.3 && change > 0.77) return `The best ratio stays near ${told(-1)} tokens per parameter${level ? `, ${level} interval` : ""}.`;
+  const least = Math.max(...low), most = Math.min(...high);
+  const open = least < most ? `; a ratio of ${count(least)} to ${count(most)} lies in all of them, so the runs leave open whether it moves` : "";
+  return `The best ratio ${change > 1 ? "rises" : "falls"} from ${told(0)} to ${told(-1)} with compute${level ? `, ${level} intervals${open}` : ""}.`;
 }

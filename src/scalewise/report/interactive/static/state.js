@@ -1,7 +1,7 @@
 // What is asked, kept in the address so that a link says it all: #what-if?flops=1e24&gpu=h100
 
-/** The state of a page, with defaults that are left out of the link. */
-export function stateOf(defaults) {
+/** The state of a page, with defaults that are left out of the link; `levels` are what may be shown. */
+export function stateOf(defaults, levels) {
   const listeners = [];
   let screen = "", values = { ...defaults };
 
@@ -14,7 +14,8 @@ export function stateOf(defaults) {
       if (typeof value !== "number") next[key] = text;
       else if (Number.isFinite(Number(text)) && Number(text) >= 0) next[key] = Number(text);
     }
-    return [decodeURIComponent(name), next];
+    if (!levels.includes(next.level)) next.level = defaults.level;
+    return [name, next];
   }
 
   function link() {

@@ -2,6 +2,7 @@
 
 import { chart } from "./chart.js";
 import { slider } from "./controls.js";
+import { reachTold } from "./doubts.js";
 import { absent, announce, button, el } from "./dom.js";
 import { count, counted, levelText, loss as lossText } from "./numbers.js";
 import { predict, valueAt } from "./predict.js";
@@ -90,7 +91,7 @@ function predictedSpec(ctx, live) {
   }
   return {
     id: "predicted-curve", title: "Predicted loss along the run", height: 340,
-    conclusion: `${count(state.t_params)} params at batches of ${count(state.t_batch)} tokens reach ${lossText(end.value)} nats/token after ${count(state.t_steps)} updates${interval}.${told}`,
+    conclusion: `${count(state.t_params)} params at batches of ${count(state.t_batch)} tokens reach ${lossText(end.value)} nats/token after ${count(state.t_steps)} updates${interval}; ${reachTold(ctx.data, inputsAt(state, state.t_steps), ranges)}.${told}`,
     x: { title: "update", scale: "log", format: "count" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "number" },
     beyond: ranges.step ? ranges.step[1] : undefined, series,
   };

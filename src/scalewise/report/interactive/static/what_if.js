@@ -4,12 +4,14 @@ import { asked } from "./asked.js";
 import { menu, radios, slider } from "./controls.js";
 import { copyText } from "./copying.js";
 import { chart } from "./chart.js";
+import { doubtsAt, heard, reachTold } from "./doubts.js";
 import { button, el, facts, notes, unfitted } from "./dom.js";
 import { count, counted, duration, factor, flops, levelText, listed, loss as lossText, number } from "./numbers.js";
 import { allocate, bestSize, predict, reach, solve, splitAt, tokensAt, valueAt, withUnique } from "./predict.js";
 
 const DAY = 86400, HOUR = 3600;
 const FAR = 10; // extrapolation that a reader is warned of
+const LEAST_FLOPS = 1e9, MOST_FLOPS = 1e33; // between which a budget for a loss is searched
 const AROUND = 41, POINTS_PER_DECADE = 4;
 
 /** Answers what is asked: all numbers of the screen at one state. */
@@ -27,9 +29,10 @@ export function answer(ctx, state = ctx.state.values) {
     split = { params, tokens: state.tokens, loss: predict(trade, withUnique({ [size]: params, tokens: state.tokens }, rules), state.level) };
   } else {
     if (state.hold === "loss") {
-      rules.flops = computeFor(ctx, rules, state.target);
-      held = rules.flops ? "" : `No budget reaches ${lossText(state.target)} nats/token.`;
-      if (held) rules.flops = state.flops;
+      const found = computeFor(ctx, rules, state.target);
+      if (found > 0.9 * MOST_FLOPS) held = `No budget reaches ${lossText(state.target)} nats/token.`;
+      else if (found < 1.1 * LEAST_FLOPS) held = `${flops(LEAST_FLOPS)} FLOP is more than a loss of ${lossText(state.target)} nats/token takes.`;
+      if (!held) rules.flops = found;
     }
     split = allocate(trade, size, rules, state.level);
   }
@@ -39,7 +42,7 @@ export function answer(ctx, state = ctx.state.values) {
     ...split, rules, chip, training, serving, hours, held,
     days: training / perDay, cost: hours * state.price, possible: split.tokens >= 1,
     needed: Math.ceil(training / (perChip * DAY * state.days)),
-    reach: reach(ctx.data.fit.ranges, { [size]: split.params, tokens: split.tokens, flops: training }),
+    asked: { [size]: split.params, tokens: split.tokens, flops: training },
   };
 }
 
@@ -49,8 +52,7 @@ function computeFor(ctx, rules, target) {
     const own = { ...rules, flops: budget }, params = Math.exp(bestSize(trade, size, own));
     return valueAt(trade, withUnique({ [size]: params, tokens: tokensAt(params, own) }, own));
   };
-  const found = solve(best, target, 1e9, 1e33, -1);
-  return found < 9e32 ? found : 0;
+  return solve(best, target, LEAST_FLOPS, MOST_FLOPS, -1);
 }
 
 export const whatIf = {
@@ -65,24 +67,25 @@ function splitting(ctx) {
   const { state } = ctx;
   const controls = controlsOf(ctx);
   const tiles = el("div", { class: "tiles" }), said = el("p", { class: "conclusion", id: "answer" });
-  const doubts = el("div");
+  const doubts = el("div"), charts = el("div");
   let curve = null, sizes = null;
   const element = el("div", { class: "split" },
     el("form", { class: "panel", "aria-label": "What is asked", onsubmit: (event) => event.preventDefault() }, controls.map((control) => control.element),
       button("Copy link to this answer", () => copyText((location.protocol === "about:" ? "" : location.href.split("#")[0]) + state.link, "the link", "link.txt"))),
-    el("div", { class: "answers" }, said, tiles, doubts));
-  const place = element.lastElementChild;
+    el("div", { class: "answers" }, said, tiles, doubts, charts));
 
   function refresh() {
     controls.forEach((control) => control.refresh());
     const found = answer(ctx), values = state.values;
     said.textContent = sentence(ctx, found);
-    tiles.replaceChildren(...tilesOf(ctx, found, values));
-    doubts.replaceChildren(notes("Caveats", doubtsOf(ctx, found, values)) || "");
+    tiles.replaceChildren(...(found.possible ? tilesOf(ctx, found, values) : []));
+    doubts.replaceChildren(notes("Caveats", found.possible ? doubtsOf(ctx, found, values) : []) || "");
+    charts.hidden = !found.possible;
+    if (!found.possible) return;
     const drawn = [ctx.data.plane ? along(ctx, found) : null, bySize(ctx, found)];
     if (!sizes) {
-      if (drawn[0]) place.append(ctx.block(curve = chart(drawn[0]), "What if"));
-      place.append(ctx.block(sizes = chart(drawn[1]), "What if"));
+      if (drawn[0]) charts.append(ctx.block(curve = chart(drawn[0]), "What if"));
+      charts.append(ctx.block(sizes = chart(drawn[1]), "What if"));
     } else {
       if (curve) curve.update(drawn[0]);
       sizes.update(drawn[1]);
@@ -118,14 +121,19 @@ const money = (value) => (value >= 1000 ? count(value) : value >= 0.1 ? value.to
 
 const band = (ctx, text, low, high) => (ctx.drawn ? `${text(low)} to ${text(high)}` : "no interval: no resamples behind it");
 
+/** The loss of an answer with its interval, where one is known. */
+export function lossTold(ctx, { loss: { value, low, high } }) {
+  const interval = ctx.drawn ? ` (${levelText(ctx.state.values.level)} interval ${lossText(low)} to ${lossText(high)})` : "";
+  return `${lossText(value)} nats/token${interval}`;
+}
+
 function sentence(ctx, found) {
   const { values } = ctx.state;
   if (!found.possible) return "This budget does not serve so many tokens and train a model of that size as well.";
-  const level = levelText(values.level);
-  const interval = ctx.drawn ? ` (${level} interval ${lossText(found.loss.low)} to ${lossText(found.loss.high)})` : "";
-  const what = values.hold === "loss" ? `The cheapest way to ${lossText(values.target)} nats/token is ` : "";
-  return `${what}${count(found.params)} params on ${count(found.tokens)} tokens: loss ${lossText(found.loss.value)} nats/token${interval}, `
-    + `${duration(found.days)} on ${values.gpus} × ${found.chip.name}, ${money(found.cost)} in all at ${number(values.price, 3)} per GPU-hour.`;
+  const cheapest = values.hold === "loss" ? `The cheapest way to ${lossText(values.target)} nats/token is ` : "";
+  const what = found.held ? `${found.held} The budget of ${flops(found.rules.flops)} FLOP buys ` : cheapest;
+  return `${what}${count(found.params)} params on ${count(found.tokens)} tokens: loss ${lossTold(ctx, found)}, `
+    + `${duration(found.days)} on ${values.gpus} × ${found.chip.name}, ${money(found.cost)} in all at ${number(values.price, 3)} per GPU-hour; ${reachTold(ctx.data, found.asked)}.`;
 }
 
 function tilesOf(ctx, found, values) {
@@ -143,7 +151,9 @@ function tilesOf(ctx, found, values) {
 }
 
 function doubtsOf(ctx, found, values) {
-  const said = found.held ? [found.held] : [], [column, far] = found.reach[0] || ["", 1];
+  const said = [], [column, far] = reach(ctx.data.fit.ranges, found.asked)[0] || ["", 1];
+  const { fit, split } = ctx.data.doubts;
+  said.push(...doubtsAt(ctx.data, found.loss.value));
   if (far > FAR) said.push(beyond(ctx, column, far));
   else if (!ctx.data.fit.runs) said.push("Published constants without their runs: no interval is known, nor how far this extrapolates.");
   if (found.days > values.days) said.push(`${duration(found.days)} is past the deadline of ${duration(values.days)}; ${counted(found.needed, "GPU")} would meet it.`);
@@ -151,7 +161,7 @@ function doubtsOf(ctx, found, values) {
   const wrong = ctx.data.runs ? ctx.data.runs.findings.filter((one) => one.severity === "error").map((one) => one.name) : [];
   if (wrong.length) said.push(`The runs have what makes a fit wrong (${listed(wrong)}): see Runs and health before this is relied on.`);
   if (values.inference) said.push("The budget pays for training and for serving together, 6ND and 2ND.");
-  return said;
+  return [...said, ...(["", "loss"].includes(values.hold) ? split : []), ...fit];
 }
 
 /** How far is asked beyond the runs, and how far backtests have tried that. */
@@ -190,7 +200,7 @@ function along(ctx, found) {
   const label = ctx.drawn ? `best split, ${level}` : "best split";
   return {
     id: "loss-by-compute", title: "Loss by compute",
-    conclusion: `${flops(found.training)} FLOP spent so come to ${lossText(found.loss.value)} nats/token; tenfold compute, spent best, lowers that by ${lossText(tenfold(ctx, found))}.`,
+    conclusion: `${flops(found.training)} FLOP spent so come to ${lossTold(ctx, found)}; tenfold compute, spent best, lowers that by ${lossText(tenfold(ctx, found))}; ${reachTold(ctx.data, found.asked)}.`,
     x: { title: "compute", unit: "FLOP", scale: "log", format: "flops" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "loss" },
     beyond: fit.ranges.flops ? fit.ranges.flops[1] : undefined,
     series: [
@@ -227,7 +237,7 @@ function bySize(ctx, found) {
   const flat = spread.length ? `Sizes from ${count(spread[0])} to ${count(spread.at(-1))} are within 1% of its loss.` : "";
   return {
     id: "loss-by-size", title: "Loss by size at this budget",
-    conclusion: `${flops(rules.flops)} FLOP at ${count(found.params)} ${size}: ${lossText(found.loss.value)} nats/token. ${flat}`.trim(),
+    conclusion: `${flops(rules.flops)} FLOP at ${count(found.params)} ${size}: ${lossTold(ctx, found)}. ${flat}`.trim(),
     x: { title: size, unit: "", scale: "log", format: "count" }, y: { title: "loss", unit: "nats/token", scale: "log", format: "loss" },
     beyond: ctx.data.fit.ranges[size] ? ctx.data.fit.ranges[size][1] : undefined,
     series: [
@@ -256,10 +266,10 @@ function plain(ctx) {
     const text = fit.quantity === "loss" || fit.quantity === "error" ? lossText : ["params", "tokens", "steps"].includes(fit.unit) ? count : (v) => number(v, 4);
     const interval = ctx.drawn ? `, ${levelText(state.values.level)} interval ${text(found.low)} to ${text(found.high)}` : "";
     said.textContent = `${fit.quantity[0].toUpperCase()}${fit.quantity.slice(1)} ${text(found.value)} ${fit.unit}${interval}, at ${columns.map((name) => `${name} ${asked(name, fit.ranges).format(given[name])}`).join(", ")}.`;
-    const [column, far] = reach(fit.ranges, given)[0] || ["", 1];
+    const [column, far] = reach(fit.ranges, heard(given))[0] || ["", 1];
     rest.replaceChildren(facts([["why no split", `This fit of ${fit.key} does not tell how to split compute: fit a law in size and tokens, such as chinchilla, to runs that vary both.`],
-      ["extrapolation", fit.runs ? (far > 1 ? `${factor(far)} in ${column}` : "inside the fitted range") : "unknown: published constants without their runs"]]),
-      notes("Caveats", far > FAR ? [beyond(ctx, column, far)] : []) || "");
+      ["reach", reachTold(data, heard(given))]]),
+      notes("Caveats", [...doubtsAt(data, found.value, given), ...(far > FAR ? [beyond(ctx, column, far)] : []), ...data.doubts.fit]) || "");
     const drawn = sweep(ctx, columns[0], given, found);
     if (curve) curve.update(drawn); else main.append(ctx.block(curve = chart(drawn), "What if"));
   }
@@ -273,7 +283,7 @@ function sweep(ctx, name, given, found) {
   const all = x.map((value) => predict(ctx.mix.predict, { ...given, [name]: value }, ctx.state.values.level));
   const { fit } = ctx.data, ends = (key) => all.map((one) => one[key]);
   return {
-    id: "prediction", title: `${fit.quantity} by ${name}`, conclusion: `At ${name} ${format(given[name])} the law gives ${number(found.value, 5)} ${fit.unit}.`,
+    id: "prediction", title: `${fit.quantity[0].toUpperCase()}${fit.quantity.slice(1)} by ${name}`, conclusion: `At ${name} ${format(given[name])} the law gives ${number(found.value, 5)} ${fit.unit}.`,
     x: { title: name, scale: "log", format: name === "flops" ? "flops" : format === count ? "count" : "number" }, y: { title: fit.quantity, unit: fit.unit, scale: "log", format: "number" },
     beyond: fit.ranges[name] ? fit.ranges[name][1] : undefined,
     series: [...(ctx.drawn ? [{ mark: "band", x, y: ends("value"), low: ends("low"), high: ends("high"), group: "law" }] : []),

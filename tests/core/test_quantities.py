@@ -193,6 +193,6 @@ def test_any_text_is_a_number_or_a_usage_error(text: str) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 90.0, float("nan")])
 def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
-    with pytest.raises(UsageError, match=f"level={level} is not a probability") as error:
+    with pytest.raises(UsageError, match=f"level={level:g} is not a probability") as error:
         check_level(level)
     assert error.value.hint == "Use 0.9 for 90 % intervals."

@@ -120,7 +120,7 @@ def test_inputs_that_make_no_sense_are_refused(
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 90])
 def test_a_level_that_is_no_probability_is_refused(result: FitResult, level: float) -> None:
-    with pytest.raises(UsageError, match=rf"level={level} is not a probability\. Use 0\.9"):
+    with pytest.raises(UsageError, match=rf"level={level:g} is not a probability\. Use 0\.9"):
         result.predict(level=level, params=1e9, tokens=1e10)
     with pytest.raises(UsageError, match="is not a probability"):
         result.intervals(level)

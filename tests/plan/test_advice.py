@@ -266,7 +266,7 @@ def test_runs_that_could_be_added_come_by_what_they_take_away(sound: Advice) -> 
 
 def test_where_constants_are_open_neither_verdict_nor_help_promises_anything(sound: Advice) -> None:
     steady = replace(sound, limits=(), half_width=0.03, added=(replace(sound.added[0], spent=0.1),))
-    assert "a refit found 0.7 to 1.6 times that half width" in steady.help
+    assert "a refit found 0.7 to 1.5 times that half width" in steady.help
     open_ = replace(sound.clear[0], name="loose E", limits=True, effect=0.01)
     doubted = replace(steady, limits=(open_,))
     assert doubted.loose == ("E",)

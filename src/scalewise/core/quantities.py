@@ -36,7 +36,9 @@ def check_level(level: float) -> float:
     0.9
     """
     if not 0 < level < 1:
-        raise UsageError(f"level={level:g} is not a probability.", hint="Use 0.9 for 90 % intervals.")
+        raise UsageError(
+            f"level={level:g} is not a probability.", hint="Use 0.9 for 90 % intervals."
+        )
     return level
 
 

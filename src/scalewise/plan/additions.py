@@ -28,9 +28,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 OTHER_TOKENS = 4.0  # times fewer or more tokens than a size was trained on
 LARGER = (2.0, 4.0)  # times the largest size
 GAP = 2.0  # between neighbouring sizes, from which one between them is proposed
-# Half widths of refits with one run more over those computed here, nine in ten of 186 such runs in
-# simulated designs of 4 to 8 sizes; one in four came out wider than without the run.
-REFOUND = (0.7, 1.6)
+# Half widths of refits with one run more over those computed here, nine in ten of 552 such runs in
+# simulated designs; 28 % came out wider than without the run (benchmarks/synthetic_worlds.py).
+REFOUND = (0.7, 1.5)
 _STEP = 1e-5
 _WIDE = 0.5  # half widths from here on are told as factors
 _ROBUST = np.pi / 2  # variance of least absolute deviations over that of least squares

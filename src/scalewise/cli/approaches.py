@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalewise.cli import options
-from scalewise.cli.chapters import write_page
 from scalewise.cli.inputs import runs_from, tell_health
-from scalewise.cli.output import Answer
+from scalewise.cli.output import Answer, write_page
 from scalewise.cli.plan_data import approaches_data, conventions_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalewise.cli import options
-from scalewise.cli.chapters import write_page
-from scalewise.cli.output import Answer, tell
+from scalewise.cli.output import Answer, tell, write_page
 from scalewise.cli.result_data import held_out_data
 from scalewise.cli.verb import verb
 from scalewise.report.chapters import (

@@ -26,7 +26,7 @@ def broken_gate(
                 hint="Fit the law to runs of your own.",
             )
         # Not `>`: a width that is not a number keeps no limit either.
-        width = _width(prediction)
+        width = prediction.relative_width
         if not width <= widest:
             return GateError(
                 f"The {level_text(prediction.level)} interval is {width:.3g} of the "
@@ -48,8 +48,3 @@ def broken_gate(
             hint="Train a larger pilot run, or widen the gate.",
         )
     return None
-
-
-def _width(prediction: Prediction) -> float:
-    """Width of the interval relative to the predicted value."""
-    return float(prediction.high - prediction.low) / float(prediction.value)

@@ -159,3 +159,16 @@ def _width() -> int:
     import shutil
 
     return shutil.get_terminal_size((100, 24)).columns
+
+
+def write_page(
+    cards: Iterable[Card], out: str, *, title: str, sha256: str, subtitle: str = ""
+) -> None:
+    """One self-contained HTML page at ``out``; ``-`` is standard output."""
+    from scalewise.report.html import page
+
+    provenance = {k: v for k, v in provenance_of(data_sha256=sha256).items() if v is not None}
+    text = page(tuple(cards), title=title, subtitle=subtitle, provenance=provenance)
+    write_text(out, text)
+    if out != "-":
+        tell(f"Wrote {out}.")

@@ -16,7 +16,7 @@ from scalewise.cli.output import Answer
 from scalewise.cli.result_data import error_forecast_data, prediction_data
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UsageError
-from scalewise.core.flops import training_flops
+from scalewise.runs.columns import PARAM_COUNTS
 
 if TYPE_CHECKING:
     from scalewise.fit.result import FitResult
@@ -79,7 +79,9 @@ def predict(
     if task is not None:
         return _error(result, task, given, level, gates)
     _refuse_idle(result, given)
-    _refuse_contradiction(given)
+    from scalewise.fit.prediction import refuse_contradiction
+
+    refuse_contradiction(given)
     prediction = result.predict(level=level, **given)
 
     def cards() -> list[Any]:
@@ -103,7 +105,7 @@ def _refuse_idle(result: FitResult, given: Mapping[str, float]) -> None:
     Size and tokens are the question whichever law answers; compute follows from them.
     """
     taken = {column for _, member in result.members for column in member.law.columns}
-    known = {*taken, *SIZES, "tokens", *({"steps"} if "step" in taken else ())}
+    known = {*taken, *PARAM_COUNTS, "tokens", *({"steps"} if "step" in taken else ())}
     if not {"params", "tokens"} <= set(given):
         known.add("flops")
     if idle := [name for name in given if name not in known]:
@@ -111,18 +113,6 @@ def _refuse_idle(result: FitResult, given: Mapping[str, float]) -> None:
         raise UsageError(
             f"{flags} would change nothing: the fit takes {', '.join(sorted(taken))}.",
             hint="Leave it out, or use a law that takes it: scalewise laws.",
-        )
-
-
-def _refuse_contradiction(given: Mapping[str, float]) -> None:
-    """Compute that no way of counting makes of the size and the tokens."""
-    if not {"params", "tokens", "flops"} <= set(given):
-        return
-    times = given["flops"] / training_flops(given["params"], given["tokens"])
-    if not FLOP_RULES[0] <= times <= FLOP_RULES[1]:
-        raise UsageError(
-            f"--flops is {times:.3g} times 6 * params * tokens: they contradict each other.",
-            hint="Give two of --params, --tokens and --flops.",
         )
 
 
@@ -154,10 +144,6 @@ def _error(
         or doubt(law)
         or broken_gate(forecast.prediction, **gates),
     )
-
-
-FLOP_RULES = (0.01, 5.0)  # times 6ND: sparse experts cost less, attention and vocabulary more
-SIZES = ("params", "params_nonembed", "params_active")
 
 
 def _flag(column: str) -> str:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scalewise.cli import batch_methods, options
-from scalewise.cli.chapters import write_page
 from scalewise.cli.inputs import STDIN, local_path, runs_from
-from scalewise.cli.output import Answer, provenance_of, tell, write_text
+from scalewise.cli.output import Answer, provenance_of, tell, write_page, write_text
 from scalewise.cli.verb import verb
 from scalewise.core.errors import UnfitDataError, UsageError
 from scalewise.report.chapters import (

@@ -10,7 +10,7 @@ import click
 
 from scalewise.cli import options
 from scalewise.cli.inputs import joined, runs_from
-from scalewise.cli.output import Answer, tell
+from scalewise.cli.output import Answer, tell, write_page
 from scalewise.core.errors import UsageError
 from scalewise.core.quantities import parse_count, parse_quantity
 
@@ -190,8 +190,6 @@ def _mapper(executor: str, workers: int | None, address: str | None) -> Mapper:
 
 def _write(found: Study, out: str, cards: Any) -> None:
     if Path(out).suffix.casefold() in _PAGE:
-        from scalewise.cli.chapters import write_page
-
         write_page(cards(), out, title="Backtest at scale", sha256=found.sha256)
     else:
         from scalewise.runs.write import write_frame

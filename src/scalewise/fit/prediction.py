@@ -18,6 +18,7 @@ from scalewise.laws.law import Law, Quantity
 Array = np.ndarray[Any, np.dtype[Any]]
 
 UNIFORM_GUESS = 13.0  # nats/token of a uniform guess over 440,000 tokens: no loss is above it
+_FLOP_RULES = (0.01, 5.0)  # times 6ND: sparse experts cost less, attention and vocabulary more
 APART = 2.0  # times the fitted range of what a law leaves out, from where that is told
 
 
@@ -39,6 +40,11 @@ class Prediction:
     runs: int
     rests_on: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def relative_width(self) -> float:
+        """Width of the interval of a single prediction as a share of the predicted value."""
+        return float(self.high - self.low) / float(self.value)
 
     @property
     def loss(self) -> Array | float:
@@ -117,6 +123,19 @@ def refuse_unknown(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
         raise UsageError(
             f"No law takes {', '.join(unknown)} as input.",
             hint=f"Give {', '.join(dict.fromkeys(c for law in laws for c in law.columns))}.",
+        )
+
+
+def refuse_contradiction(given: Mapping[str, float]) -> None:
+    """Raise UsageError for compute that no way of counting makes of the size and the tokens."""
+    if not {"params", "tokens", "flops"} <= set(given):
+        return
+    times = given["flops"] / training_flops(given["params"], given["tokens"])
+    if not _FLOP_RULES[0] <= times <= _FLOP_RULES[1]:
+        raise UsageError(
+            f"flops={given['flops']:g} is {times:.3g} times 6 * params * tokens: they contradict "
+            "each other.",
+            hint="Give two of params, tokens and flops.",
         )
 
 

@@ -52,12 +52,9 @@ class Workers:
         self, process: Process, key: str, heard: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         """The answer of a process to a job; ``heard`` is told how far it is."""
-        assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
-        assert process.stdout is not None  # noqa: S101
         with contextlib.suppress(ConnectionError):  # it has died: its end says how
-            process.stdin.write(f"{key}\n".encode())
-            await process.stdin.drain()
-        while (line := await process.stdout.readline()).endswith(b"\n"):
+            await _say(process, key)
+        while (line := await _heard(process)).endswith(b"\n"):
             told: dict[str, Any] = json.loads(line)
             if told["state"] != "running":
                 return told
@@ -83,15 +80,23 @@ class Workers:
 
 async def _is_there(process: Process) -> bool:
     """Whether a process that waits answers; it may have died and nobody been told yet."""
-    assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
-    assert process.stdout is not None  # noqa: S101
     try:
         async with asyncio.timeout(_PROMPT):
-            process.stdin.write(b"\n")
-            await process.stdin.drain()
-            return bool(await process.stdout.readline())
+            await _say(process, "")
+            return bool(await _heard(process))
     except (ConnectionError, TimeoutError):
         return False
+
+
+async def _say(process: Process, line: str) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for as a pipe
+    process.stdin.write(f"{line}\n".encode())
+    await process.stdin.drain()
+
+
+async def _heard(process: Process) -> bytes:
+    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
+    return await process.stdout.readline()
 
 
 def close(process: Process) -> None:

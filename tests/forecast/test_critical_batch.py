@@ -18,6 +18,7 @@ from scalewise.forecast.critical_batch import (
     influence,
     steps_ratio,
     tokens_ratio,
+    weights_of,
 )
 from scalewise.forecast.trajectory import Trajectory
 
@@ -190,3 +191,12 @@ def test_the_batch_for_a_cost_is_the_cheapest_of_all(p: float, q: float) -> None
     assert around[np.argmin(cost)] == pytest.approx(batch, rel=1e-9)
     with pytest.raises(UsageError, match=r"tokens_power=0 must be positive"):
         batch_for_cost(critical, tokens_power=0)
+
+
+def test_scans_of_one_design_weigh_alike_however_little_one_scatters_by_chance() -> None:
+    calm, rough = weights_of([scan_of(noise=0.05, seed=1), scan_of(noise=0.15, seed=1)])
+    assert calm == pytest.approx(rough, rel=0.35)  # by its own scatter each, nine to one
+    few, many = weights_of([
+        fit_hyperbola(BATCHES[3:7], steps_of(2000.0, 1e5, noise=0.05)[3:7]), scan_of(noise=0.05)
+    ])  # fmt: skip
+    assert many > 1.5 * few
